@@ -1,0 +1,45 @@
+"""Brokers behind one port. The URL's scheme picks the adapter."""
+
+from predictq.brokers.opening import open_broker
+from predictq.brokers.port import (
+    NO_HEADERS,
+    Admin,
+    Batch,
+    Broker,
+    Change,
+    Consumer,
+    Dead,
+    Done,
+    Health,
+    Isolate,
+    Lag,
+    Message,
+    Producer,
+    Record,
+    Release,
+    Retry,
+    Subscription,
+    Verdict,
+)
+
+__all__ = [
+    "NO_HEADERS",
+    "Admin",
+    "Batch",
+    "Broker",
+    "Change",
+    "Consumer",
+    "Dead",
+    "Done",
+    "Health",
+    "Isolate",
+    "Lag",
+    "Message",
+    "Producer",
+    "Record",
+    "Release",
+    "Retry",
+    "Subscription",
+    "Verdict",
+    "open_broker",
+]

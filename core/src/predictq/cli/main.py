@@ -1,0 +1,51 @@
+"""The root of the command: finds the members' sub-commands and turns errors into one line and an exit code."""
+
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from predictq.cli.output import say
+from predictq.errors import PredictqError, UserMistake
+
+__all__ = ["build_app", "main"]
+
+
+def build_app() -> typer.Typer:
+    """The command with the sub-commands of every installed member."""
+    app = typer.Typer(
+        name="predictq",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Machine-learning models behind a message queue.",
+    )
+
+    @app.callback()
+    def root(
+        config: Annotated[
+            Path | None, typer.Option("--config", "-c", help="Settings file; ./predictq.toml by default.")
+        ] = None,
+    ) -> None:
+        # Kept in the environment so that the processes which a command starts read the same file.
+        if config is not None:
+            os.environ["PREDICTQ_CONFIG"] = str(config.resolve())
+
+    for point in sorted(entry_points(group="predictq.commands"), key=lambda point: point.name):
+        point.load()(app)
+    return app
+
+
+def main() -> None:
+    """Run the command. Exit code 2 for the user's mistakes, 1 for what may work later."""
+    try:
+        build_app()()
+    except UserMistake as error:
+        say(f"error: {error}")
+        sys.exit(2)
+    except PredictqError as error:
+        say(f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,85 @@
+"""`predictq.request.v1`: instances sent together under one id."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from pydantic_core import to_json
+from typing_extensions import TypedDict
+
+from predictq.clock import TIME_PATTERN, wire_time
+from predictq.messages.envelope import SPECVERSION, Codec, Envelope, source_of
+from predictq.names import NAME_PATTERN
+
+__all__ = ["REQUEST", "REQUEST_TYPE", "RequestData", "RequestEvent", "hash_of", "new_request"]
+
+REQUEST_TYPE: Literal["predictq.request.v1"] = "predictq.request.v1"
+
+
+class RequestData(TypedDict):
+    """The body of a request."""
+
+    endpoint: Annotated[str, Field(pattern=NAME_PATTERN)]
+    instances: Annotated[list[Any], Field(min_length=1)]
+    """Each a JSON object of named features or an array; the worker checks them one by one."""
+    deployments: list[str]
+    """The visible deployments that owe an answer, stamped by the producer."""
+    instances_hash: str
+    """SHA-256, hexadecimal, of the instances as compact JSON."""
+    metadata: NotRequired[dict[str, str]]
+    """The client's own labels, handed back with the result."""
+
+
+class RequestEvent(Envelope):
+    """A request as it travels; its event id is the request's id."""
+
+    type: Literal["predictq.request.v1"]
+    data: RequestData
+    partitionkey: NotRequired[str]
+    """CloudEvents partitioning extension: requests of one key keep their order."""
+    expirytime: NotRequired[Annotated[str, Field(pattern=TIME_PATTERN)]]
+    """CloudEvents expiry-time extension: not worth predicting after this."""
+
+
+REQUEST: Codec[RequestEvent] = Codec(RequestEvent)
+
+
+def hash_of(instances: Sequence[Any]) -> str:
+    """The hash by which two bodies under one id are told apart."""
+    return hashlib.sha256(to_json(instances)).hexdigest()
+
+
+def new_request(
+    *,
+    request_id: str,
+    endpoint: str,
+    instances: list[Any],
+    deployments: list[str],
+    now: float,
+    key: str | None = None,
+    deadline: float | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> RequestEvent:
+    """A request made at `now`; `now` and `deadline` are Unix seconds."""
+    data: RequestData = {
+        "endpoint": endpoint,
+        "instances": instances,
+        "deployments": deployments,
+        "instances_hash": hash_of(instances),
+    }
+    if metadata:
+        data["metadata"] = dict(metadata)
+    event: RequestEvent = {
+        "specversion": SPECVERSION,
+        "id": request_id,
+        "source": source_of(endpoint),
+        "type": REQUEST_TYPE,
+        "time": wire_time(now),
+        "data": data,
+    }
+    if key is not None:
+        event["partitionkey"] = key
+    if deadline is not None:
+        event["expirytime"] = wire_time(deadline)
+    return event

@@ -1,0 +1,244 @@
+"""The settings: one `predictq.toml`, each key of which `PREDICTQ_…` in the environment overrides.
+
+Read at the edge of each process by `load_settings` and handed on as values. `docs/settings.md` lists all keys.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from predictq.errors import SettingsError
+from predictq.names import NAME_PATTERN
+
+__all__ = [
+    "CONFIG_NAME",
+    "DeploymentSettings",
+    "EndpointSettings",
+    "GatewaySettings",
+    "RetentionSettings",
+    "Settings",
+    "SinkSettings",
+    "SyncSettings",
+    "WorkerSettings",
+    "load_settings",
+]
+
+CONFIG_NAME = "predictq.toml"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+DAY = 86_400.0
+
+
+class Section(BaseModel):
+    """A table of the settings: no unknown keys, no changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class GatewaySettings(Section):
+    """The HTTP process."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8700
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_wait_seconds: Seconds = 60.0
+    """Upper bound of `Prefer: wait` and `?wait=`."""
+    poll_seconds: Seconds = 1.0
+    """How often a waiter reads the database again when no announcement comes."""
+
+
+class WorkerSettings(Section):
+    """What all workers share."""
+
+    claim_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
+    grace_seconds: Seconds = 30.0
+    """After SIGTERM, how long the batch in hand may take."""
+
+
+class SyncSettings(Section):
+    """The sync service."""
+
+    max_batch_size: Annotated[int, Field(ge=1, le=20_000)] = 1000
+    """Messages that one commit takes."""
+    max_batch_wait_seconds: Annotated[float, Field(ge=0, le=10)] = 0.002
+    claim_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
+    grace_seconds: Seconds = 30.0
+
+
+class RetentionSettings(Section):
+    """How long things are kept; `predictq db prune` and the sync service enforce it."""
+
+    topics_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Of what every group has settled, on the embedded broker."""
+    requests_seconds: Seconds = 30 * DAY
+    """Of finished requests and their predictions."""
+    batches_seconds: Seconds = 30 * DAY
+    dead_letters_seconds: Seconds = 90 * DAY
+
+
+class LogSettings(Section):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class EndpointSettings(Section):
+    """A named stream of prediction requests."""
+
+    input: str | None = None
+    """JSON Schema file (2020-12) of one instance, or "package.module:PydanticModel"."""
+    description: str = ""
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    max_instances: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """In one request."""
+
+
+class DeploymentSettings(Section):
+    """One model version that serves an endpoint."""
+
+    endpoint: Name
+    model: str
+    """Path of a `.joblib` or `.skops` file, or "package.module:Class"."""
+    version: str = "1"
+    role: Literal["live", "shadow", "canary"] = "live"
+    of: Name | None = None
+    """Canary: the deployment whose requests it answers a share of."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    start: Literal["end", "beginning"] = Field(default="end", alias="from")
+    """Where a new group starts to read; `beginning` is for shadows."""
+    max_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Instances in one predict call."""
+    max_batch_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 0.005
+    max_predict_seconds: Seconds = 300.0
+    """Of one predict call; after it the process exits, which counts as a crash."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 4
+    retry_seconds: Seconds = 1.0
+    """Before the second attempt; doubled for each further one, with jitter."""
+    retry_max_seconds: Seconds = 300.0
+    processes: Annotated[int, Field(ge=1, le=256)] = 1
+    trusted: tuple[str, ...] = ()
+    """`.skops`: types beyond scikit-learn's own that may be loaded."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the class."""
+
+
+class SinkSettings(Section):
+    """A user's class that is called with each committed batch of predictions."""
+
+    target: str
+    """`package.module:Class`."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """All settings of one installation."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="PREDICTQ_", env_nested_delimiter="__", case_sensitive=False
+    )
+
+    broker: str = "sqlite:///var/predictq.db"
+    database: str = "sqlite:///var/predictions.db"
+    prefix: Name = "predictq"
+    gateway: GatewaySettings = GatewaySettings()
+    worker: WorkerSettings = WorkerSettings()
+    sync: SyncSettings = SyncSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
+    endpoints: dict[Name, EndpointSettings] = Field(default_factory=dict)
+    deployments: dict[Name, DeploymentSettings] = Field(default_factory=dict)
+    sinks: dict[Name, SinkSettings] = Field(default_factory=dict)
+    folder: Path = Path()
+    """Where the settings file lies; set by `load_settings`. Relative paths in the settings start here."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment stands above the file."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Self:
+        for name, deployment in self.deployments.items():
+            at = f"deployments.{name}"
+            if deployment.endpoint not in self.endpoints:
+                known = ", ".join(sorted(self.endpoints)) or "none is configured"
+                raise ValueError(f"{at}.endpoint: {deployment.endpoint!r} is no endpoint; known: {known}")
+            if deployment.start == "beginning" and deployment.role != "shadow":
+                raise ValueError(f'{at}.from: "beginning" is for role = "shadow" only')
+            _check_canary(at, deployment, self.deployments)
+        for endpoint in self.endpoints:
+            mine = [d for d in self.deployments.values() if d.endpoint == endpoint]
+            if mine and not any(d.role == "live" for d in mine):
+                raise ValueError(
+                    f'endpoints.{endpoint}: none of its deployments has role = "live", so no one would answer'
+                )
+        return self
+
+    def deployments_of(self, endpoint: str) -> dict[str, DeploymentSettings]:
+        """The endpoint's deployments by name."""
+        return {name: d for name, d in self.deployments.items() if d.endpoint == endpoint}
+
+    def path(self, text: str) -> Path:
+        """A path of the settings, seen from the folder of their file."""
+        return self.folder / text
+
+
+def _check_canary(at: str, deployment: DeploymentSettings, all_of_them: Mapping[str, DeploymentSettings]) -> None:
+    if deployment.role != "canary":
+        if deployment.of is not None or deployment.share is not None:
+            raise ValueError(f'{at}: `of` and `share` are for role = "canary" only')
+        return
+    if deployment.of is None or deployment.share is None:
+        raise ValueError(f'{at}: a canary needs `of = "<live deployment>"` and `share = 0.1`')
+    named = all_of_them.get(deployment.of)
+    if named is None or named.role != "live" or named.endpoint != deployment.endpoint:
+        raise ValueError(f"{at}.of: {deployment.of!r} is no live deployment of endpoint {deployment.endpoint!r}")
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The settings of `path`, else of `$PREDICTQ_CONFIG`, else of `./predictq.toml` where it exists.
+
+    Raises SettingsError with key, value and what would be right.
+    """
+    named = path or (Path(os.environ["PREDICTQ_CONFIG"]) if "PREDICTQ_CONFIG" in os.environ else None)
+    file = named or Path(CONFIG_NAME)
+    values: dict[str, Any] = {}
+    if named is not None or file.exists():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise SettingsError(f"{file}: is not TOML: {error}") from error
+    folder = file.resolve().parent
+    try:
+        return Settings(**{**values, "folder": folder})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, file)) from error
+
+
+def _explain(error: ValidationError, file: Path) -> str:
+    lines = []
+    for found in error.errors(include_url=False):
+        key = ".".join(str(step) for step in found["loc"] if step != "[key]")
+        message = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            message = "is no key that predictq knows"
+        elif found["type"] != "value_error":
+            message = f"{found['input']!r:.80}: {message}"
+        lines.append(f"{file}: {key}: {message}" if key else f"{file}: {message}")
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""The topics and groups that the settings ask for."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from predictq.names import Names
+from predictq.settings import Settings
+
+__all__ = ["GroupSpec", "TopicSpec", "Topology", "topology_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic and how long it keeps what all its groups have settled."""
+
+    name: str
+    partitions: int
+    retention_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSpec:
+    """A group, the topics it reads, and where it starts when it is new."""
+
+    name: str
+    topics: tuple[str, ...]
+    start: Literal["end", "beginning"] = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that must exist before anything is published."""
+
+    prefix: str
+    topics: tuple[TopicSpec, ...]
+    groups: tuple[GroupSpec, ...]
+
+
+def topology_of(settings: Settings) -> Topology:
+    """Topics and groups of all endpoints and deployments of the settings."""
+    names = Names(settings.prefix)
+    retention = settings.retention.topics_seconds
+    topics: list[TopicSpec] = [TopicSpec(name, 1, retention) for name in (names.commits, names.cancels)]
+    groups: list[GroupSpec] = []
+    ledger: list[str] = []
+    store: list[str] = []
+    dead: list[str] = []
+    intake: list[str] = []
+    for endpoint, spec in settings.endpoints.items():
+        owned = [names.requests(endpoint), names.bulk(endpoint)]
+        emitted = [names.predictions(endpoint), names.shadow_predictions(endpoint)]
+        topics += [TopicSpec(name, spec.partitions, retention) for name in (*owned, *emitted, names.intake(endpoint))]
+        topics.append(TopicSpec(names.dead_letters(endpoint), 1, retention))
+        ledger += owned
+        store += emitted
+        dead.append(names.dead_letters(endpoint))
+        intake.append(names.intake(endpoint))
+    for name, deployment in settings.deployments.items():
+        endpoint = deployment.endpoint
+        retries = names.retries(endpoint, name)
+        topics.append(TopicSpec(retries, settings.endpoints[endpoint].partitions, retention))
+        read = (retries, names.requests(endpoint), names.bulk(endpoint))
+        groups.append(GroupSpec(names.workers(endpoint, name), read, deployment.start))
+    groups += [
+        GroupSpec(names.ledger_group, tuple(ledger)),
+        GroupSpec(names.store_group, tuple(store)),
+        GroupSpec(names.dead_letters_group, tuple(dead)),
+        GroupSpec(names.intake_group, tuple(intake)),
+    ]
+    return Topology(settings.prefix, tuple(topics), tuple(groups))

@@ -1,0 +1,1 @@
+"""The HTTP process of predictq: producers write, readers read, one ASGI app."""

@@ -1,0 +1,1 @@
+"""Everything that puts prediction requests on a topic: submit routes, the intake, the client."""

@@ -1,0 +1,1 @@
+"""Models, mini-batching and the processes that predict."""
