@@ -7,7 +7,7 @@ import time
 
 __all__ = ["created_at", "derived_id", "is_uuid", "new_id"]
 
-_UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def new_id() -> str:
@@ -27,7 +27,7 @@ def derived_id(*parts: str) -> str:
 
 def is_uuid(text: str) -> bool:
     """Whether this is a UUID in its canonical lower-case form."""
-    return _UUID.match(text) is not None
+    return _UUID.fullmatch(text) is not None
 
 
 def created_at(identifier: str) -> float | None:

@@ -1,12 +1,10 @@
 """Names of topics and groups: the only module that spells them."""
 
-import re
 from dataclasses import dataclass
 
-__all__ = ["NAME", "NAME_PATTERN", "Names", "dead_letters_of", "endpoint_of"]
+__all__ = ["NAME_PATTERN", "Names", "dead_letters_of", "endpoint_of"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,47}$"
-NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,14 @@ class Settings(BaseSettings):
         """The endpoint's deployments by name."""
         return {name: d for name, d in self.deployments.items() if d.endpoint == endpoint}
 
+    def broker_url(self) -> str:
+        """The broker's URL, its path absolute where it is a file."""
+        return _anchored(self.broker, self.folder)
+
+    def database_url(self) -> str:
+        """The database's URL, its path absolute where it is a file."""
+        return _anchored(self.database, self.folder)
+
     def path(self, text: str) -> Path:
         """A path of the settings, seen from the folder of their file."""
         return self.folder / text
@@ -207,6 +215,13 @@ def _check_canary(at: str, deployment: DeploymentSettings, all_of_them: Mapping[
     named = all_of_them.get(deployment.of)
     if named is None or named.role != "live" or named.endpoint != deployment.endpoint:
         raise ValueError(f"{at}.of: {deployment.of!r} is no live deployment of endpoint {deployment.endpoint!r}")
+
+
+def _anchored(url: str, folder: Path) -> str:
+    scheme, separator, rest = url.partition("///")
+    if scheme.split("+")[0] != "sqlite:" or not separator:
+        return url
+    return f"{scheme}///{folder / rest}"
 
 
 def load_settings(path: Path | None = None) -> Settings:

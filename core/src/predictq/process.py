@@ -1,0 +1,93 @@
+"""A process of loops: signals, readiness and an orderly end."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from predictq.errors import PredictqError, UserMistake
+from predictq.loop import Loop, Stop
+
+__all__ = ["READY_FD", "announce_ready", "run_process"]
+
+log = logging.getLogger(__name__)
+
+READY_FD = "PREDICTQ_READY_FD"
+
+
+def announce_ready() -> None:
+    """Tell the supervisor, if there is one, by a line on the pipe whose descriptor is in `$PREDICTQ_READY_FD`."""
+    descriptor = os.environ.pop(READY_FD, None)
+    if descriptor is not None:
+        os.write(int(descriptor), b"ready\n")
+        os.close(int(descriptor))
+
+
+def run_process(
+    name: str, loops: Sequence[Loop], *, grace_seconds: float, close: Callable[[], None] = lambda: None
+) -> int:
+    """Run the loops, each in a thread, until SIGTERM or SIGINT; returns the exit code.
+
+    The first signal lets every loop finish the batch in hand; a second one, or the end of `grace_seconds`, ends the
+    process at once and the batch goes to another member. `close` is called last. To be called by the main thread.
+    """
+    stop = Stop()
+    _install_signals(stop, grace_seconds)
+    failures: list[Exception] = []
+    threads = [_start(loop, stop, failures) for loop in loops]
+    _announce_when_ready(name, loops, stop)
+    for thread in threads:
+        thread.join()
+    close()
+    log.info("%s: stopped", name)
+    return max((2 if isinstance(failure, UserMistake) else 1 for failure in failures), default=0)
+
+
+def _start(loop: Loop, stop: Stop, failures: list[Exception]) -> threading.Thread:
+    def run() -> None:
+        try:
+            loop.run(stop)
+        except PredictqError as error:
+            log.error("%s: %s", loop.name, error)  # noqa: TRY400 - a sentence for people, not a bug
+            failures.append(error)
+        except Exception as error:
+            log.exception("%s: ended by a bug", loop.name)
+            failures.append(error)
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=run, name=loop.name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _announce_when_ready(name: str, loops: Sequence[Loop], stop: Stop) -> None:
+    for loop in loops:
+        while not loop.ready.wait(0.05):
+            if stop.is_set():
+                return
+    log.info("%s: ready", name)
+    announce_ready()
+
+
+def _install_signals(stop: Stop, grace_seconds: float) -> None:
+    def end_at_once(exit_code: int, why: str) -> None:
+        log.warning("%s: ending at once, the batch in hand goes to another member", why)
+        logging.shutdown()
+        os._exit(exit_code)
+
+    def watch_grace() -> None:
+        time.sleep(grace_seconds)
+        end_at_once(1, f"not finished within {grace_seconds:g} s")
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            end_at_once(128 + number, "second signal")
+        threading.Thread(target=watch_grace, name="grace", daemon=True).start()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
