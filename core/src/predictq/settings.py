@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as NotJson
 
 from predictq.errors import SettingsError
 from predictq.names import NAME_PATTERN
+from predictq.settings_errors import explain, explain_json, misspelt_variables
 
 __all__ = [
     "CONFIG_NAME",
@@ -239,21 +241,14 @@ def load_settings(path: Path | None = None) -> Settings:
             raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise SettingsError(f"{file}: is not TOML: {error}") from error
-    folder = file.resolve().parent
+    if "folder" in values:
+        raise SettingsError(f"{file}: folder: is where this file lies and cannot be set")
+    if misspelt := "\n".join(misspelt_variables(Settings)):
+        raise SettingsError(misspelt)
     try:
-        return Settings(**{**values, "folder": folder})
+        settings = Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_explain(error, file)) from error
-
-
-def _explain(error: ValidationError, file: Path) -> str:
-    lines = []
-    for found in error.errors(include_url=False):
-        key = ".".join(str(step) for step in found["loc"] if step != "[key]")
-        message = found["msg"].removeprefix("Value error, ")
-        if found["type"] == "extra_forbidden":
-            message = "is no key that predictq knows"
-        elif found["type"] != "value_error":
-            message = f"{found['input']!r:.80}: {message}"
-        lines.append(f"{file}: {key}: {message}" if key else f"{file}: {message}")
-    return "\n".join(lines)
+        raise SettingsError(explain(error, str(file), Settings)) from error
+    except NotJson as error:
+        raise SettingsError(explain_json(error)) from error
+    return settings.model_copy(update={"folder": file.resolve().parent})
