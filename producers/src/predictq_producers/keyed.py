@@ -1,0 +1,76 @@
+"""Submits under an `Idempotency-Key`: the same key is one request, however often it is sent."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from predictq.errors import Unavailable
+from predictq_producers.refusals import Fault, Refused
+
+__all__ = ["KeyedSubmits"]
+
+MAX_KEYS = 50_000
+LEDGER_SECONDS = 1.0
+"""How long a submit waits for the ledger's word; accepting never depends on the database."""
+
+log = logging.getLogger(__name__)
+
+
+class KeyedSubmits:
+    """Remembers the keyed ids of late and asks the ledger for the others. For one event loop.
+
+    Where neither knows a key, another gateway may just have taken it: then the request is published twice under one
+    id, and whoever commits first decides what it holds.
+    """
+
+    def __init__(self, hash_of: Callable[[str], Awaitable[str | None]]) -> None:
+        self._hash_of = hash_of
+        self._recent: OrderedDict[str, str] = OrderedDict()
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def submit(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> None:
+        """Publish unless it was published before. Raises Refused(422) where the key came with another body."""
+        known = self._recent.get(request_id)
+        if known is not None:
+            _compare(known, instances_hash)
+            self._recent.move_to_end(request_id)
+            if running := self._running.get(request_id):
+                await asyncio.shield(running)
+            return
+        self._remember(request_id, instances_hash)
+        task = asyncio.ensure_future(self._first(request_id, instances_hash, publish))
+        self._running[request_id] = task
+        await asyncio.shield(task)
+
+    async def _first(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> None:
+        try:
+            known = await self._ask(request_id)
+            if known is None:
+                await publish()
+            else:
+                _compare(known, instances_hash)
+        except BaseException:
+            self._recent.pop(request_id, None)
+            raise
+        finally:
+            del self._running[request_id]
+
+    async def _ask(self, request_id: str) -> str | None:
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                return await self._hash_of(request_id)
+        except (TimeoutError, Unavailable) as error:
+            log.debug("the ledger cannot be asked about a key: %s", error)
+            return None
+
+    def _remember(self, request_id: str, instances_hash: str) -> None:
+        self._recent[request_id] = instances_hash
+        if len(self._recent) > MAX_KEYS:
+            self._recent.popitem(last=False)
+
+
+def _compare(known: str, instances_hash: str) -> None:
+    if known != instances_hash:
+        fault = Fault("/instances", "differ from those that came with this key before; a new key would be right")
+        raise Refused(422, "this Idempotency-Key was used with another body", [fault])

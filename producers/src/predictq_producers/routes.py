@@ -1,0 +1,136 @@
+"""The write side of the HTTP API: `POST /v1/endpoints/{endpoint}/predictions`."""
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from predictq.ids import derived_id, new_id
+from predictq_producers.headers import Preferences, check_content_type, idempotency_key, preferences
+from predictq_producers.keyed import KeyedSubmits
+from predictq_producers.openapi import SUBMIT_BODY, SUBMIT_PARAMETERS, SUBMIT_RESPONSES
+from predictq_producers.publishing import Publisher
+from predictq_producers.refusals import Fault, Refused
+from predictq_producers.requests import Prepared, RequestMaker, maker_of
+
+__all__ = ["Expectation", "Results", "submit_router"]
+
+NO_CALLER = ""
+"""Who sent a key; one for all until there is authentication."""
+
+
+class Expectation(Protocol):
+    """The answer to one request, awaited."""
+
+    async def finished(self, seconds: float) -> Mapping[str, Any] | None:
+        """The body of the finished request, or None when `seconds` have passed first."""
+
+
+class Results(Protocol):
+    """The read side, as far as a submit needs it; the gateway wires it in."""
+
+    def expect(self, request_id: str) -> AbstractContextManager[Expectation]:
+        """To be entered before the request is published, so that no announcement is missed."""
+
+    async def hash_of(self, request_id: str) -> str | None:
+        """The hash of the instances known under an id."""
+
+
+def submit_router(
+    makers: Mapping[str, RequestMaker],
+    publisher: Publisher,
+    results: Results,
+    *,
+    max_body_bytes: int,
+    max_wait_seconds: float,
+) -> APIRouter:
+    """The submit route of all endpoints."""
+    router = APIRouter(tags=["predictions"])
+    keyed = KeyedSubmits(results.hash_of)
+
+    async def accept(prepared: Prepared, *, with_key: bool) -> None:
+        """Return once the broker holds the request durably."""
+        if with_key:
+            await keyed.submit(prepared.id, prepared.instances_hash, lambda: publisher.publish(prepared.message))
+        else:
+            await publisher.publish(prepared.message)
+
+    @router.post(
+        "/v1/endpoints/{endpoint}/predictions",
+        summary="Submit a request",
+        operation_id="submit",
+        status_code=202,
+        response_class=Response,
+        responses=SUBMIT_RESPONSES,
+        openapi_extra={"requestBody": SUBMIT_BODY, "parameters": SUBMIT_PARAMETERS},
+    )
+    async def submit(endpoint: str, request: Request) -> Response:
+        """Accepted means that the broker holds the request durably; `GET` its `Location` for the result.
+
+        With `Prefer: wait=N` (RFC 7240) the answer is the result itself, with status 200, where that comes within N
+        seconds. With an `Idempotency-Key` the request may be sent again without being done again.
+        """
+        arrived = time.monotonic()
+        headers = request.headers
+        maker = maker_of(makers, endpoint)
+        check_content_type(headers)
+        key = idempotency_key(headers.get("idempotency-key"))
+        prefer = preferences(headers.get("prefer"), max_wait_seconds=max_wait_seconds)
+        raw = await _read(request, max_body_bytes)
+        now = time.time()
+        request_id = new_id() if key is None else derived_id(endpoint, NO_CALLER, key)
+        prepared = maker.prepare(maker.read(raw, now), request_id, now)
+        if prefer.wait_seconds is None:
+            await accept(prepared, with_key=key is not None)
+            return _queued(prepared, endpoint, prefer)
+        with results.expect(request_id) as expectation:
+            await accept(prepared, with_key=key is not None)
+            body = await expectation.finished(prefer.wait_seconds - (time.monotonic() - arrived))
+        return _queued(prepared, endpoint, prefer) if body is None else _finished(prepared, body, prefer)
+
+    return router
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    """The whole body, given up as soon as it is known to be too large."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and (len(announced) > 18 or int(announced) > max_bytes):
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> Refused:
+    fault = Fault("", f"at most {max_bytes} bytes would be right; send several requests")
+    return Refused(413, "the body is too large", [fault])
+
+
+def _queued(prepared: Prepared, endpoint: str, prefer: Preferences) -> Response:
+    return Response(
+        f'{{"id":"{prepared.id}","endpoint":"{endpoint}","status":"queued"}}',
+        202,
+        {"location": f"/v1/predictions/{prepared.id}", "retry-after": "1", **_applied(prefer)},
+        "application/json",
+    )
+
+
+def _finished(prepared: Prepared, body: Mapping[str, Any], prefer: Preferences) -> Response:
+    place = f"/v1/predictions/{prepared.id}"
+    headers = {"location": place, "content-location": place, **_applied(prefer)}
+    return Response(to_json(body), 200, headers, "application/json")
+
+
+def _applied(prefer: Preferences) -> dict[str, str]:
+    applied = ["respond-async"] if prefer.respond_async else []
+    if prefer.wait_seconds is not None:
+        applied.append(f"wait={prefer.wait_seconds:g}")
+    return {"preference-applied": ", ".join(applied)} if applied else {}
