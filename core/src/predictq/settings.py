@@ -47,18 +47,29 @@ class GatewaySettings(Section):
     """The HTTP process."""
 
     host: str = "127.0.0.1"
+    """Address to listen on. There are no API keys yet: any but a loopback address is warned about."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8700
+    """0 takes any free one."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Of one HTTP request; above it 413."""
     max_wait_seconds: Seconds = 60.0
     """Upper bound of `Prefer: wait` and `?wait=`."""
     poll_seconds: Seconds = 1.0
     """How often a waiter reads the database again when no announcement comes."""
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine finds it."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        host = everywhere.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class WorkerSettings(Section):
     """What all workers share."""
 
     claim_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
+    """How long the broker keeps a dead worker's records from the others; a live one renews its claim."""
     grace_seconds: Seconds = 30.0
     """After SIGTERM, how long the batch in hand may take."""
 
@@ -69,8 +80,11 @@ class SyncSettings(Section):
     max_batch_size: Annotated[int, Field(ge=1, le=20_000)] = 1000
     """Messages that one commit takes."""
     max_batch_wait_seconds: Annotated[float, Field(ge=0, le=10)] = 0.002
+    """How long a commit waits for more messages; a backlog never waits."""
     claim_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
+    """How long the broker keeps a dead process's records from the others; a live one renews its claim."""
     grace_seconds: Seconds = 30.0
+    """After SIGTERM, how long the commit in hand may take."""
 
 
 class RetentionSettings(Section):
@@ -81,14 +95,18 @@ class RetentionSettings(Section):
     requests_seconds: Seconds = 30 * DAY
     """Of finished requests and their predictions."""
     batches_seconds: Seconds = 30 * DAY
+    """Of mini-batch records."""
     dead_letters_seconds: Seconds = 90 * DAY
+    """Of dead letters, redriven or not."""
 
 
 class LogSettings(Section):
     """The log on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
     format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line for collectors."""
 
 
 class EndpointSettings(Section):
@@ -97,7 +115,9 @@ class EndpointSettings(Section):
     input: str | None = None
     """JSON Schema file (2020-12) of one instance, or "package.module:PydanticModel"."""
     description: str = ""
+    """For people; shown by `GET /v1/endpoints`."""
     partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Of each topic; at most so many workers of one deployment have work at once."""
     max_instances: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """In one request."""
 
@@ -106,10 +126,13 @@ class DeploymentSettings(Section):
     """One model version that serves an endpoint."""
 
     endpoint: Name
+    """The endpoint that it serves."""
     model: str
     """Path of a `.joblib` or `.skops` file, or "package.module:Class"."""
     version: str = "1"
+    """Stored with every prediction."""
     role: Literal["live", "shadow", "canary"] = "live"
+    """`shadow` is stored and never shown; `canary` answers a share of requests instead of another."""
     of: Name | None = None
     """Canary: the deployment whose requests it answers a share of."""
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -118,13 +141,17 @@ class DeploymentSettings(Section):
     max_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Instances in one predict call."""
     max_batch_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 0.005
+    """How long a mini-batch waits for more requests; a backlog never waits."""
     max_predict_seconds: Seconds = 300.0
     """Of one predict call; after it the process exits, which counts as a crash."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 4
+    """How often the model is tried on a request when it raises `Retryable`."""
     retry_seconds: Seconds = 1.0
     """Before the second attempt; doubled for each further one, with jitter."""
     retry_max_seconds: Seconds = 300.0
+    """Upper bound of the wait before a further attempt."""
     processes: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker processes, each with a copy of the model."""
     trusted: tuple[str, ...] = ()
     """`.skops`: types beyond scikit-learn's own that may be loaded."""
     options: Mapping[str, Any] = Field(default_factory=dict)
@@ -137,6 +164,7 @@ class SinkSettings(Section):
     target: str
     """`package.module:Class`."""
     options: Mapping[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the class."""
 
 
 class Settings(BaseSettings):
@@ -147,8 +175,11 @@ class Settings(BaseSettings):
     )
 
     broker: str = "sqlite:///var/predictq.db"
+    """`sqlite:///path`; `memory://` for tests within one process."""
     database: str = "sqlite:///var/predictions.db"
+    """Where the ledger and the predictions are kept: `sqlite:///path`."""
     prefix: Name = "predictq"
+    """First part of every topic and group: two installations may share a broker."""
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
     sync: SyncSettings = SyncSettings()
