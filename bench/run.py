@@ -1,0 +1,90 @@
+"""Runs the benchmarks: `make bench`, or `.venv/bin/python bench/run.py --only worker_drain --quick`.
+
+Prints a table and writes JSON to bench/results/. Every process is real, every setting durable; nothing here fails
+because it is slow.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from figures import Figure, as_json, as_table
+
+BENCHMARKS = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    asked = _arguments()
+    figures: list[Figure] = []
+    for name in asked.only or BENCHMARKS:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        figures += import_module(name).measure(asked.folder, asked.rounds, quick=asked.quick)
+        print(as_table(figures), file=sys.stderr, flush=True)
+    result = {
+        "command": " ".join(["bench/run.py", *sys.argv[1:]]),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": _machine(asked.folder),
+        "figures": [as_json(figure) for figure in figures],
+    }
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(as_table(figures))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="this one alone; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="less data and one round: does it run, not how fast")
+    parser.add_argument("--rounds", type=int, help="medians are taken over these; 3, or 1 with --quick")
+    parser.add_argument(
+        "--folder", type=Path, default=HERE.parent / "var" / "bench", help="for brokers and databases; on a real disk"
+    )
+    parser.add_argument("--json", type=Path, default=HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json"))
+    asked = parser.parse_args()
+    asked.rounds = asked.rounds or (1 if asked.quick else 3)
+    return asked
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "fdatasync_milliseconds": round(_sync_seconds(folder) * 1e3, 3),
+        "load_average": os.getloadavg(),
+        "commit": subprocess.run(
+            ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
+        ).stdout.strip(),
+    }
+
+
+def _sync_seconds(folder: Path) -> float:
+    """What it costs to make 4 KiB durable."""
+    file = folder / "sync-probe"
+    times = 200
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY)
+    try:
+        started = time.perf_counter()
+        for _ in range(times):
+            os.write(descriptor, b"x" * 4096)
+            os.fdatasync(descriptor)
+        return (time.perf_counter() - started) / times
+    finally:
+        os.close(descriptor)
+        file.unlink()
+
+
+if __name__ == "__main__":
+    main()

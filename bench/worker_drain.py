@@ -1,0 +1,72 @@
+"""How fast one worker process empties a backlog, against the bare loop on the same bytes."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from figures import Figure, ratio_of
+from predictq.brokers import Admin
+from stage import NAMES, Process, Stage, staged, until
+from workload import DEPLOYMENT, ENDPOINT, Workload, prepare
+
+__all__ = ["measure"]
+
+
+def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
+    """Rounds of bare loop, worker, bare loop, worker …"""
+    workload = prepare(root, 50_000 if quick else 200_000)
+    bare, ours = [], []
+    for _ in range(rounds):
+        bare.append(_bare(root, workload))
+        ours.append(_drain(root, workload))
+    bare_figure = Figure(name="bare loop", unit="requests/s", rounds=tuple(bare))
+    our_figure = Figure(name="one worker process drains a backlog", unit="requests/s", rounds=tuple(ours), goal=40_000)
+    return [bare_figure, our_figure, ratio_of("worker to bare loop", our_figure, bare_figure, goal=0.6)]
+
+
+def _bare(root: Path, workload: Workload) -> float:
+    database = root / "bare.db"
+    script = Path(__file__).with_name("bare_loop.py")
+    command = [sys.executable, str(script), str(workload.messages), str(workload.model), str(database)]
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for file in root.glob("bare.db*"):
+        file.unlink()
+    if result["requests"] != workload.count:
+        raise RuntimeError(f"the bare loop answered {result['requests']} of {workload.count}")
+    return workload.count / float(result["seconds"])
+
+
+def _drain(root: Path, workload: Workload) -> float:
+    with staged(root, workload) as stage:
+        stage.publish(workload.messages)
+        with closing(stage.broker.admin()) as admin:
+            return _rate(stage, admin, workload.count)
+
+
+def _rate(stage: Stage, admin: Admin, count: int) -> float:
+    """From the first settled batch that is seen to the last."""
+    begun: list[tuple[float, int]] = []
+    worker: list[Process] = []
+
+    def drained() -> bool:
+        left = left_of(admin)
+        if left < count and not begun:
+            begun.append((time.perf_counter(), left))
+        return left == 0
+
+    if left_of(admin) != count:
+        raise RuntimeError(f"{left_of(admin)} of {count} requests are waiting")
+    worker.append(stage.start("worker", DEPLOYMENT))
+    until(drained, *worker, every_seconds=0.02)
+    ended = time.perf_counter()
+    started, left = begun[0]
+    return left / (ended - started)
+
+
+def left_of(admin: Admin) -> int:
+    """Requests that the deployment has not settled."""
+    lag = admin.lag(NAMES.requests(ENDPOINT), NAMES.workers(ENDPOINT, DEPLOYMENT))
+    return lag.ready + lag.in_flight

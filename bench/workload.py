@@ -1,0 +1,90 @@
+"""What is sent: requests of one instance with 30 floats, and the linear model that answers them.
+
+Both are written to files first, so that predictq and the bare loop read the very same bytes.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from predictq.ids import new_id
+from predictq.messages import REQUEST, new_request
+
+__all__ = ["DEPLOYMENT", "ENDPOINT", "Workload", "instances", "prepare", "read_messages"]
+
+ENDPOINT = "bench"
+DEPLOYMENT = "bench-linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Files of one run."""
+
+    model: Path
+    """A joblib file: LogisticRegression of 30 features, two classes named by strings."""
+    messages: Path
+    """A request event a line."""
+    count: int
+
+
+def prepare(folder: Path, count: int) -> Workload:
+    """Fit the model and write `count` requests; what is there already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    workload = Workload(model=folder / "model.joblib", messages=folder / f"requests-{count}.jsonl", count=count)
+    if not workload.model.exists():
+        _fit(workload.model)
+    if not workload.messages.exists():
+        half_written = workload.messages.with_suffix(".part")
+        with half_written.open("wb") as file:
+            file.writelines(_requests(count))
+        half_written.rename(workload.messages)
+    return workload
+
+
+def instances() -> list[list[float]]:
+    """Real rows of the breast-cancer set."""
+    rows: list[list[float]] = load_breast_cancer().data.tolist()
+    return rows
+
+
+def read_messages(file: Path, size: int) -> Iterator[list[bytes]]:
+    """The lines of `file`, `size` at a time."""
+    with file.open("rb") as lines:
+        while some := [line.rstrip(b"\n") for line in islice(lines, size)]:
+            yield some
+
+
+def _fit(file: Path) -> None:
+    data = load_breast_cancer()
+    # One matrix product, without a pipeline: the scaling is folded into the coefficients.
+    scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(data.data, data.target_names[data.target])
+    scaler, model = scaled[0], scaled[1]
+    model.coef_ = model.coef_ / scaler.scale_
+    model.intercept_ = model.intercept_ - np.dot(model.coef_, scaler.mean_)
+    joblib.dump(model, file)
+
+
+def _requests(count: int) -> Iterator[bytes]:
+    rows = instances()
+    for number in range(count):
+        yield (
+            REQUEST.encode(
+                new_request(
+                    request_id=new_id(),
+                    endpoint=ENDPOINT,
+                    instances=[rows[number % len(rows)]],
+                    deployments=[DEPLOYMENT],
+                    now=time.time(),
+                )
+            )
+            + b"\n"
+        )
