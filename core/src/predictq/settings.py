@@ -134,8 +134,9 @@ class DeploymentSettings(Section):
     role: Literal["live", "shadow", "canary"] = "live"
     """`shadow` is stored and never shown; `canary` answers a share of requests instead of another."""
     of: Name | None = None
-    """Canary: the deployment whose requests it answers a share of."""
+    """Canary: the live deployment whose requests it answers a share of."""
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Canary: of those requests, chosen by a hash of their ids."""
     start: Literal["end", "beginning"] = Field(default="end", alias="from")
     """Where a new group starts to read; `beginning` is for shadows."""
     max_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 256

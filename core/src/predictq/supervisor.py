@@ -7,7 +7,6 @@ every end of the supervisor but SIGKILL.
 import ctypes
 import logging
 import os
-import random
 import selectors
 import signal
 import subprocess
@@ -17,14 +16,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from predictq.loop.backoff import Backoff
 from predictq.process import READY_FD
 
-__all__ = ["Backoff", "ProcessSpec", "Supervisor", "die_with_supervisor"]
+__all__ = ["ProcessSpec", "Supervisor", "die_with_supervisor"]
 
 SUPERVISOR_PID = "PREDICTQ_SUPERVISOR_PID"
 USER_MISTAKE = 2
 PR_SET_PDEATHSIG = 1
 SAME_ORDER_SECONDS = 0.3
+STEADY_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -37,26 +38,12 @@ class ProcessSpec:
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """How long to wait before a dead child is started again: doubled each time, with jitter."""
-
-    first_seconds: float = 0.2
-    max_seconds: float = 30.0
-    reset_seconds: float = 5.0
-    """A child that stayed up for this long starts over at `first_seconds`."""
-
-    def delay(self, failures: int) -> float:
-        """Seconds to wait after `failures` deaths in a row, of which this is one."""
-        longest = min(self.max_seconds, self.first_seconds * 2.0 ** min(failures - 1, 30))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-
-
 class Supervisor:
     """Runs `specs` side by side until it is told to stop.
 
     `on_ready` is called once, when every child has been ready. `grace_seconds` is what children get between SIGTERM and
-    SIGKILL; it should be longer than the grace they take themselves.
+    SIGKILL; it should be longer than the grace they take themselves. A dead child waits for up to
+    `first_restart_seconds`, then twice as long and so on, and starts over when it has stayed up for a while.
     """
 
     def __init__(
@@ -65,12 +52,15 @@ class Supervisor:
         *,
         grace_seconds: float,
         on_ready: Callable[[], None] | None = None,
-        backoff: Backoff | None = None,
+        first_restart_seconds: float = 0.2,
+        max_restart_seconds: float = 30.0,
     ) -> None:
         self._grace_seconds = grace_seconds
         self._on_ready = on_ready
-        backoff = backoff or Backoff()
-        self._children = [_Child(spec, backoff) for spec in specs]
+        self._children = [
+            _Child(spec, Backoff(first_seconds=first_restart_seconds, max_seconds=max_restart_seconds))
+            for spec in specs
+        ]
         self._signals = 0
         self._signalled_at = float("-inf")
 
@@ -164,7 +154,6 @@ class _Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready_fd: int | None = None
         self._started_at = 0.0
-        self._failures = 0
         self._start_at = 0.0
 
     def start(self, selector: selectors.BaseSelector) -> None:
@@ -207,8 +196,9 @@ class _Child:
         self.mistaken = code == USER_MISTAKE and not self.was_ready
         if self.mistaken:
             return True
-        self._failures = 1 if now - self._started_at >= self._backoff.reset_seconds else self._failures + 1
-        delay = self._backoff.delay(self._failures)
+        if now - self._started_at >= STEADY_SECONDS:
+            self._backoff.reset()
+        delay = self._backoff.next_seconds()
         self._start_at = now + delay
         log.warning("%s ended (%s); starting it again in %.1f s", self.spec.name, _reason(code), delay)
         return True

@@ -19,7 +19,7 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 import typer
 from predictq.process import announce_ready
-from predictq.supervisor import Backoff, ProcessSpec, Supervisor
+from predictq.supervisor import ProcessSpec, Supervisor
 
 def note(folder, word):
     with Path(folder, "notes").open("a") as file:
@@ -60,8 +60,8 @@ def register(app: typer.Typer) -> None:
         def ready():
             note(folder, "ready")
         specs = [ProcessSpec(f"{i}-{child}", (*child.split(","), folder)) for i, child in enumerate(children)]
-        backoff = Backoff(first_seconds=first, max_seconds=0.4)
-        sys.exit(Supervisor(specs, grace_seconds=grace, on_ready=ready, backoff=backoff).run())
+        limits = {"first_restart_seconds": first, "max_restart_seconds": 0.4}
+        sys.exit(Supervisor(specs, grace_seconds=grace, on_ready=ready, **limits).run())
 """
 
 

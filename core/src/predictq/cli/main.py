@@ -2,12 +2,13 @@
 
 import os
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from predictq.cli import doctor, topics, up
 from predictq.cli.output import say
 from predictq.errors import PredictqError, UserMistake
 
@@ -29,14 +30,25 @@ def build_app() -> typer.Typer:
         config: Annotated[
             Path | None, typer.Option("--config", "-c", help="Settings file; ./predictq.toml by default.")
         ] = None,
+        show_version: Annotated[  # noqa: ARG001 - its callback does the work
+            bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+        ] = False,
     ) -> None:
         # Kept in the environment so that the processes which a command starts read the same file.
         if config is not None:
             os.environ["PREDICTQ_CONFIG"] = str(config.resolve())
 
+    for command in (up, topics, doctor):
+        command.register(app)
     for point in sorted(entry_points(group="predictq.commands"), key=lambda point: point.name):
         point.load()(app)
     return app
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"predictq {version('predictq')}")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["Json", "emit_json", "emit_table", "say"]
+__all__ = ["Json", "draw_table", "emit_json", "emit_table", "say"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -25,10 +27,15 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, titl
         for row in (columns, *rows):
             sys.stdout.write("\t".join("" if cell is None else str(cell) for cell in row) + "\n")
         return
-    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    Console().print(draw_table(columns, rows, title=title))
+
+
+def draw_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> Table:
+    """A table for a terminal."""
+    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    return table
 
 
 def say(text: str) -> None:

@@ -1,0 +1,77 @@
+# Every task of the workspace. `make help` lists them; `make demo` and `make test` need Python >= 3.11, make and git alone.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+MEMBERS := core producers workers sync_service gateway
+PACKAGES := predictq predictq_producers predictq_workers predictq_sync predictq_gateway
+PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
+BIN := .venv/bin
+UV := .tools/bin/uv
+# An interpreter that is there is used, never one that would have to be downloaded.
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: .venv/.installed ## Make .venv with everything in it (all other tasks do this first)
+	@echo "$(BIN) holds python and predictq"
+
+.PHONY: demo
+demo: .venv/.installed ## Two models, real data, real predictions, in half a minute; KEEP=1 keeps it running
+	@$(BIN)/python examples/tumours/demo.py
+
+.PHONY: test
+test: .venv/.installed ## All tests; ARGS="-k name" narrows them
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/.installed ## Format, lint, types and import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+	@$(BIN)/mypy tests examples bench
+	@$(BIN)/lint-imports
+
+.PHONY: fix
+fix: .venv/.installed ## Format, and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: .venv/.installed ## Measure; a table, and JSON in bench/results (ARGS are handed on)
+	@$(BIN)/python bench/run.py $(ARGS)
+
+.PHONY: lock
+lock: $(UV) ## Resolve all versions anew into constraints.txt
+	@$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --no-header --no-annotate --group dev \
+	    --no-emit-package predictq $(foreach m,producers workers sync gateway,--no-emit-package predictq-$m) \
+	    --all-extras --output-file constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	@echo "constraints.txt: $$(wc -l < constraints.txt) packages"
+
+.PHONY: clean
+clean: ## Remove what was made: .venv, .tools and all caches
+	@rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml $(MEMBERS:%=%/pyproject.toml) constraints.txt $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python .tools/bin/python .venv
+	@echo "Installing into .venv, once …" >&2
+	@$(UV) pip install --quiet --python .venv --constraint constraints.txt --group dev $(MEMBERS:%=--editable %)
+	@touch $@
+
+$(UV):
+	@for name in $(PYTHONS); do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: no Python >= 3.11 among: $(PYTHONS); install one, or name it: make PYTHONS=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "error: $$python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	rm -rf .tools && $$python -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
