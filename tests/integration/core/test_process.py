@@ -1,0 +1,129 @@
+"""A process of loops: how it becomes ready and how signals end it. Real processes, real signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE_SECONDS = 20.0
+
+PROGRAM = """
+import sys, threading, time, uuid
+from predictq.brokers import Done, Message, Subscription, open_broker
+from predictq.errors import UserMistake
+from predictq.loop import Limits, Loop, Outcome
+from predictq.process import run_process
+from predictq.topology import GroupSpec, Topology, TopicSpec
+
+broker = open_broker(f"memory://{uuid.uuid4().hex}")
+broker.admin().ensure(Topology("p", (TopicSpec("p.e.requests", 1, 60.0),), (GroupSpec("p.e.d", ("p.e.requests",)),)))
+
+class Handler:
+    def limits(self):
+        return Limits(10, 1000, 0.0)
+    def handle(self, records):
+        print("handling", flush=True)
+        time.sleep(float(sys.argv[1]))
+        print("handled", flush=True)
+        return Outcome([Done()] * len(records))
+    def buried(self, record, reason):
+        return []
+    def tick(self):
+        if sys.argv[1] == "mistake":
+            raise UserMistake("the sink cannot be imported")
+
+if sys.argv[1] != "mistake":
+    broker.producer().publish([Message("p.e.requests", b"x")])
+loop = Loop(
+    name="test", broker=broker, handler=Handler(),
+    subscription=Subscription(topics=("p.e.requests",), member="m", group="p.e.d"),
+)
+sys.exit(run_process("test", [loop], grace_seconds=float(sys.argv[2]), close=lambda: print("closed", flush=True)))
+"""
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[[str, str], tuple[subprocess.Popen[str], int]]]:
+    """Starts the program; gives the process and the reading end of its readiness pipe."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM))
+    started: list[tuple[subprocess.Popen[str], int]] = []
+
+    def launch(handle_seconds: str, grace_seconds: str) -> tuple[subprocess.Popen[str], int]:
+        reading, writing = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, str(program), handle_seconds, grace_seconds],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PREDICTQ_READY_FD": str(writing)},
+            pass_fds=(writing,),
+            text=True,
+        )
+        os.close(writing)
+        started.append((process, reading))
+        return process, reading
+
+    yield launch
+    for process, reading in started:
+        os.close(reading)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_it_says_when_it_is_ready(launch: Callable[[str, str], tuple[subprocess.Popen[str], int]]) -> None:
+    _, reading = launch("0", "10")
+    assert os.read(reading, 100) == b"ready\n"
+
+
+def test_the_first_signal_lets_the_batch_in_hand_finish(
+    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+) -> None:
+    process, _ = launch("1", "10")
+    assert line_of(process) == "handling"
+    process.send_signal(signal.SIGTERM)
+    assert [line_of(process), line_of(process)] == ["handled", "closed"]
+    assert process.wait(DEADLINE_SECONDS) == 0
+
+
+def test_the_second_signal_ends_it_at_once(
+    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+) -> None:
+    process, _ = launch("60", "60")
+    assert line_of(process) == "handling"
+    process.send_signal(signal.SIGTERM)
+    # Signals that arrive together may come in either order, or twice as one: so the second is sent until it has gone.
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            continue
+    assert process.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert line_of(process) == ""
+
+
+def test_the_grace_period_ends_it(launch: Callable[[str, str], tuple[subprocess.Popen[str], int]]) -> None:
+    process, _ = launch("60", "0.5")
+    assert line_of(process) == "handling"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE_SECONDS) == 1
+    assert line_of(process) == ""
+
+
+def test_what_no_waiting_can_mend_ends_it_with_the_code_of_a_mistake(
+    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+) -> None:
+    process, _ = launch("mistake", "10")
+    assert process.wait(DEADLINE_SECONDS) == 2
