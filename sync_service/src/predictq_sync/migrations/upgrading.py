@@ -1,0 +1,53 @@
+"""Bringing a database up to the tables of this version."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from predictq.errors import UserMistake
+from predictq_sync.database import Database
+
+__all__ = ["revision_of", "upgrade"]
+
+LOCK = 7_226_583_146_180_517
+"""PostgreSQL advisory lock: one process migrates, the others wait and find nothing left to do."""
+
+
+def upgrade(database: Database) -> bool:
+    """Create or migrate the tables, in one transaction; whether anything was left to do.
+
+    May be called by several processes at once. Raises UserMistake when the database was written by a newer predictq.
+    """
+    database.create()
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    with database.write() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        before = _revision(connection)
+        if before == head:
+            return False
+        if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
+            raise UserMistake(
+                f"database: its tables are of revision {before!r}, which this predictq does not know (it knows up to "
+                f"{head!r}): they were written by a newer version; install that one, or name another database"
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return True
+
+
+def revision_of(database: Database) -> str | None:
+    """The revision that the database is at; None when it has no tables yet."""
+    with database.read() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
