@@ -1,0 +1,126 @@
+"""The composition of the gateway: producers' write side and the sync service's read side in one ASGI app."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from predictq.brokers.port import Broker, Subscription
+from predictq.loop import Loop, Stop
+from predictq.names import Names
+from predictq.settings import Settings
+from predictq_gateway.broker_view import BrokerView
+from predictq_gateway.endpoints import endpoints_router
+from predictq_gateway.openapi import describe_problems
+from predictq_gateway.probes import probes_router
+from predictq_gateway.problems import install_problems
+from predictq_producers.publishing import Publisher
+from predictq_producers.requests import request_makers
+from predictq_producers.routes import submit_router
+from predictq_sync.lookup import Lookup
+from predictq_sync.reading import Reader
+from predictq_sync.routes import read_router
+from predictq_sync.waiting import CommitHandler, Waiting
+
+__all__ = ["Gateway"]
+
+DESCRIPTION = """
+Machine-learning models behind a message queue. Submit a request; it is accepted once the broker holds it durably. Read
+its predictions when they are there: by polling, or by waiting (`Prefer: wait=N` on the submit, `?wait=N` on the read).
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The object graph of one gateway; `app` is its ASGI side. Opens and starts nothing before the app does."""
+
+    def __init__(self, settings: Settings, broker: Broker, reader: Reader) -> None:
+        limits = settings.gateway
+        names = Names(settings.prefix)
+        makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
+        self.publisher = Publisher(broker.producer)
+        self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
+        self._view = BrokerView(broker, settings)
+        self._commits = Loop(
+            name="commits",
+            broker=broker,
+            subscription=Subscription(topics=(names.commits,), member=_member()),
+            handler=CommitHandler(self._waiting),
+        )
+        self.app = FastAPI(
+            title="predictq",
+            version=version("predictq-gateway"),
+            description=DESCRIPTION,
+            lifespan=self._lifespan,
+            redoc_url=None,
+        )
+        self.app.include_router(
+            submit_router(
+                makers,
+                self.publisher,
+                self._waiting,
+                max_body_bytes=limits.max_body_bytes,
+                max_wait_seconds=limits.max_wait_seconds,
+            )
+        )
+        self.app.include_router(
+            read_router(
+                Lookup(reader, self._waiting),
+                self._waiting,
+                self.publisher.hint,
+                names=names,
+                max_wait_seconds=limits.max_wait_seconds,
+            )
+        )
+        self.app.include_router(endpoints_router(settings, makers, self._view))
+        self.app.include_router(probes_router(self._view))
+        install_problems(self.app)
+        describe_problems(self.app)
+
+    def release(self) -> None:
+        """Answer everyone who waits for a result at once: the server is about to stop."""
+        self._waiting.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        stop = Stop()
+        listener = threading.Thread(target=self._listen, args=(stop,), name="commits", daemon=True)
+        self.publisher.start()
+        starting = asyncio.create_task(self._start(listener))
+        try:
+            yield
+        finally:
+            self.release()
+            starting.cancel()
+            stop.set()
+            await self.publisher.close()
+            if listener.is_alive():
+                await asyncio.to_thread(listener.join)
+            self._view.close()
+
+    async def _start(self, listener: threading.Thread) -> None:
+        # In the background: with the broker away the process serves what it can, and says that it is not ready.
+        try:
+            await self._view.ensure()
+        except Exception:
+            log.exception("topics and groups cannot be ensured")
+        else:
+            listener.start()
+
+    def _listen(self, stop: Stop) -> None:
+        try:
+            self._commits.run(stop)
+        except Exception:
+            log.exception("commits are heard no longer; waiters find their results by reading now and then")
+
+
+def _member() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -1,0 +1,79 @@
+"""The HTTP server: uvicorn, started and stopped the way of our other processes."""
+
+import ipaddress
+import logging
+import socket
+from types import FrameType
+
+import uvicorn
+
+from predictq.errors import UserMistake
+from predictq.process import announce_ready
+from predictq_gateway.app import Gateway
+
+__all__ = ["serve"]
+
+GRACE_SECONDS = 10
+"""After a signal, for requests that are being answered; those that only wait are let go at once."""
+
+log = logging.getLogger(__name__)
+
+
+def serve(gateway: Gateway, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT. Port 0 takes a free one, which the log tells.
+
+    A signal stops accepting, answers whoever waits, publishes what was taken on, and returns; a second one hurries.
+    Raises UserMistake where the address cannot be had.
+    """
+    listening = _listen(host, port)
+    if not _loopback(host):
+        log.warning("listening on %s: there is no authentication yet, so anyone who can reach it can use it", host)
+    config = uvicorn.Config(
+        gateway.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config, gateway).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for each in sockets or []:
+            host, port = each.getsockname()[:2]
+            log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+        announce_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.release()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's names
+        # Not uvicorn's way, which raises the signal again in the end: an orderly stop exits with 0.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserMistake(f"{host}:{port} cannot be listened on: {reason}; another --port may be free") from error
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
