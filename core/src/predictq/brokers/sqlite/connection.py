@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +13,11 @@ import apsw
 from predictq.brokers.sqlite.errors import translated
 from predictq.brokers.sqlite.schema import prepare
 
-__all__ = ["Connection", "Place", "fetch"]
+__all__ = ["WAL_LIMIT_BYTES", "Connection", "Place", "fetch"]
 
 _PATIENCE_SECONDS = 5.0
 _CHECKPOINT_PAGES = 4_000
-_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ def _open(place: Place) -> apsw.Connection:
     try:
         db.set_busy_handler(_Patience(_PATIENCE_SECONDS))
         if not place.in_memory:
-            db.pragma("journal_mode", "WAL")
-            db.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
+            _use_write_ahead_log(db)
+            db.pragma("journal_size_limit", WAL_LIMIT_BYTES)
             db.wal_autocheckpoint(_CHECKPOINT_PAGES)
         db.pragma("synchronous", "FULL")
         prepare(db, place.filename)
@@ -109,6 +110,21 @@ def _open(place: Place) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def _use_write_ahead_log(db: apsw.Connection) -> None:
+    """Switch the mode; where several do it to a new file at once, SQLite refuses all but one without waiting."""
+    patience = _Patience(_PATIENCE_SECONDS)
+    for tries in count():
+        try:
+            mode = db.pragma("journal_mode", "WAL")
+        except apsw.BusyError:
+            if not patience(tries):
+                raise
+        else:
+            if mode != "wal":
+                raise apsw.VFSNotImplementedError(f"no write-ahead log here, but {mode}")
+            return
 
 
 def _make_folder(folder: Path) -> None:

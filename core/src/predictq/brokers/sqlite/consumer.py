@@ -15,6 +15,7 @@ from predictq.brokers.sqlite.extending import Extender
 from predictq.brokers.sqlite.reading import Gathering, Run
 from predictq.brokers.sqlite.settling import outcomes_of
 from predictq.brokers.sqlite.topics import Topics
+from predictq.brokers.sqlite.trimming import Trimmer
 
 __all__ = ["SqliteConsumer"]
 
@@ -39,6 +40,7 @@ class SqliteConsumer:
             self._assignment = Broadcast(self._connection, subscription)
         else:
             self._assignment = Assignment(self._connection, subscription, subscription.group)
+        self._trimmer = Trimmer(self._connection)
         self._extender = Extender(place, subscription)
         self._draining = threading.Event()
         self._closed = False
@@ -53,6 +55,7 @@ class SqliteConsumer:
         """The next records. Blocks for at most `idle_seconds` for the first, and `max_wait` seconds for more."""
         if self._in_hand is not None:
             raise RuntimeError("a batch is in hand; settle it before the next poll")
+        self._trimmer.trim()
         batch = self._gather(max_messages, max_bytes, max_wait)
         if batch:
             self._in_hand = batch
@@ -76,6 +79,7 @@ class SqliteConsumer:
         self._in_hand = None
         for outcome in kept:
             outcome.held.off = outcome.end
+        self._trimmer.owe(len(batch))
         if planned or any(outcome.later for outcome in kept):
             self._bell.ring()
         if len(kept) < len(outcomes):
@@ -120,6 +124,8 @@ class SqliteConsumer:
                 started, deadline = now, now + max_wait
             if gathering.full or now >= deadline:
                 break
+            if not gathering.records:
+                self._trimmer.trim()
             pause = min(max((now - started) / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now)
             self._bell.wait(heard, self._until_due(pause))
         return self._claim(gathering)
