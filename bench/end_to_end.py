@@ -15,8 +15,9 @@ from figures import Figure
 from predictq.brokers import Admin, Done, Subscription
 from predictq.messages import PREDICTION, PREDICTION_TYPE, REQUEST
 from stage import AUDIT_GROUP, NAMES, Stage, staged, until
+from traffic import DEPLOYMENT, ENDPOINT, Workload, read_messages
 from worker_drain import left_of
-from workload import DEPLOYMENT, ENDPOINT, Workload, prepare, read_messages
+from workload import prepare
 
 __all__ = ["left_of_sync", "measure"]
 

@@ -13,7 +13,8 @@ from statistics import quantiles
 
 from figures import Figure
 from stage import Stage, staged
-from workload import DEPLOYMENT, ENDPOINT, Workload, instances, prepare
+from traffic import DEPLOYMENT, ENDPOINT, Workload
+from workload import instances, prepare
 
 __all__ = ["measure"]
 

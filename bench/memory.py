@@ -9,8 +9,9 @@ import psutil
 from end_to_end import left_of_sync
 from figures import Figure
 from stage import Process, Stage, staged
+from traffic import DEPLOYMENT, Workload
 from worker_drain import left_of
-from workload import DEPLOYMENT, Workload, prepare
+from workload import prepare
 
 __all__ = ["measure"]
 

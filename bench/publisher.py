@@ -10,7 +10,7 @@ from pathlib import Path
 
 from predictq.brokers import Message, open_broker
 from predictq.names import Names
-from workload import ENDPOINT, read_messages
+from traffic import ENDPOINT, read_messages
 
 CALL = 500
 

@@ -19,7 +19,7 @@ from predictq.names import Names
 from predictq.process import READY_FD
 from predictq.settings import Settings, load_settings
 from predictq.topology import GroupSpec, Topology, topology_of
-from workload import DEPLOYMENT, ENDPOINT, Workload
+from traffic import DEPLOYMENT, ENDPOINT, Workload
 
 __all__ = ["AUDIT_GROUP", "NAMES", "Process", "Stage", "staged", "until"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from figures import Figure, ratio_of
 from predictq.brokers import Admin
 from stage import NAMES, Process, Stage, staged, until
-from workload import DEPLOYMENT, ENDPOINT, Workload, prepare
+from traffic import DEPLOYMENT, ENDPOINT, Workload
+from workload import prepare
 
 __all__ = ["measure"]
 

@@ -5,8 +5,6 @@ Both are written to files first, so that predictq and the bare loop read the ver
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import joblib
@@ -18,22 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from predictq.ids import new_id
 from predictq.messages import REQUEST, new_request
+from traffic import DEPLOYMENT, ENDPOINT, Workload
 
-__all__ = ["DEPLOYMENT", "ENDPOINT", "Workload", "instances", "prepare", "read_messages"]
-
-ENDPOINT = "bench"
-DEPLOYMENT = "bench-linear"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """Files of one run."""
-
-    model: Path
-    """A joblib file: LogisticRegression of 30 features, two classes named by strings."""
-    messages: Path
-    """A request event a line."""
-    count: int
+__all__ = ["instances", "prepare"]
 
 
 def prepare(folder: Path, count: int) -> Workload:
@@ -54,13 +39,6 @@ def instances() -> list[list[float]]:
     """Real rows of the breast-cancer set."""
     rows: list[list[float]] = load_breast_cancer().data.tolist()
     return rows
-
-
-def read_messages(file: Path, size: int) -> Iterator[list[bytes]]:
-    """The lines of `file`, `size` at a time."""
-    with file.open("rb") as lines:
-        while some := [line.rstrip(b"\n") for line in islice(lines, size)]:
-            yield some
 
 
 def _fit(file: Path) -> None:
