@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROJECTS = sorted(ROOT.glob("*/pyproject.toml")) + [ROOT / "pyproject.toml"]
+PROJECTS = [*sorted(ROOT.glob("*/pyproject.toml")), ROOT / "pyproject.toml"]
 MEMBER = re.compile(r"predictq(-[a-z]+)?")
 ROW = re.compile(r"^\| \[`([^`]+)`\]\(\S+\) \|(.+)\|$", re.MULTILINE)
 

@@ -1,0 +1,202 @@
+"""The snippets of README, CONTRIBUTING and docs/ do what the pages say.
+
+Each page is a project folder of its own, and its fenced blocks are taken in their order:
+
+    ```python            is run; ```python file=NAME is written to that file instead
+    ```toml              is accepted by predictq and written to predictq.toml
+    ```json              is JSON, and a message of ours where it is a CloudEvent; file=NAME writes it
+    ```csv file=NAME     is written
+    ```console           each `$ ` line is run, and prints what stands below it; `...` stands for anything
+    ```console fails     the same, with an exit code other than 0
+    ```console background  `predictq up` and its like: runs until the page's end, ready before the next block
+    ```console no-run    needs what a test must not touch: a network, Docker, a whole clone
+    ```text, ```mermaid  are for people
+
+Ids, times and fractions differ from run to run and are not compared; nor are the lines that tables are drawn with.
+"""
+
+import doctest
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictq.messages import BATCH, CANCEL, COMMIT, PREDICTION, REQUEST, Codec
+from predictq.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("deploy/**/*.md")),
+]
+BLOCK = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid"}
+CODECS: dict[str, Codec[Any]] = {
+    "predictq.batch.v1": BATCH,
+    "predictq.cancel.v1": CANCEL,
+    "predictq.commit.v1": COMMIT,
+    "predictq.prediction.v1": PREDICTION,
+    "predictq.request.v1": REQUEST,
+}
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    words: frozenset[str]
+    file: str | None
+    text: str
+    line: int
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for match in BLOCK.finditer(text):
+        words = match[2].split()
+        file = next((word.removeprefix("file=") for word in words if word.startswith("file=")), None)
+        line = text.count("\n", 0, match.start()) + 1
+        found.append(Block(language=match[1], words=frozenset(words), file=file, text=match[3], line=line))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = _free_port()
+    monkeypatch.setenv("PREDICTQ_GATEWAY__PORT", str(port))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as stack:
+        for block in blocks_of(page):
+            assert block.language in KNOWN, f"{page.name}:{block.line}: what is {block.language!r}?"
+            try:
+                _take(block, tmp_path, port, stack)
+            except (AssertionError, ValueError) as error:
+                raise AssertionError(f"{page.relative_to(ROOT)}:{block.line}: {error}") from error
+
+
+def _take(block: Block, folder: Path, port: int, stack: ExitStack) -> None:
+    if block.file is not None:
+        (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / block.file).write_text(block.text, encoding="utf-8")
+    if block.language == "python" and block.file is None:
+        _run_python(block.text)
+    elif block.language == "toml":
+        (folder / "predictq.toml").write_text(block.text, encoding="utf-8")
+        load_settings(folder / "predictq.toml")
+    elif block.language == "json":
+        _check_json(block.text)
+    elif block.language == "console" and "no-run" not in block.words:
+        for command, expected in _commands(block.text):
+            if "background" in block.words:
+                stack.enter_context(_running(command, folder, port))
+            else:
+                _run_console(command, expected, port, fails="fails" in block.words)
+
+
+def _run_python(text: str) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _check_json(text: str) -> None:
+    value = json.loads(text)
+    if isinstance(value, dict) and value.get("type") in CODECS:
+        CODECS[value["type"]].decode(text.encode())
+
+
+def _commands(text: str) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with what it is said to print."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines()
+        length = next(i for i, line in enumerate(lines, start=1) if not line.endswith("\\"))
+        yield "\n".join(lines[:length]), "\n".join(lines[length:])
+
+
+def _run_console(command: str, expected: str, port: int, *, fails: bool) -> None:
+    done = subprocess.run(
+        ["bash", "-c", command.replace(":8700", f":{port}")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    printed = done.stdout.replace(f":{port}", ":8700")
+    assert (done.returncode != 0) == fails, f"`{command}` ended with {done.returncode}:\n{printed}"
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    same = doctest.OutputChecker().check_output(_plain(expected), _plain(printed), flags)
+    assert same, f"`{command}` printed\n{printed}\nand not\n{expected}"
+
+
+def _plain(text: str) -> str:
+    """What is the same in every run."""
+    text = re.sub(r"[─-╿]", " ", text)
+    text = re.sub(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "ID", text)
+    text = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\b", "TIME", text)
+    text = re.sub(r"\b\d+\.\d+(?:e-?\d+)?\b", "FRACTION", text)
+    return " ".join(text.split()) + "\n"
+
+
+@contextmanager
+def _running(command: str, folder: Path, port: int) -> Iterator[None]:
+    """The command, ready on entry; it must end well when it is told to."""
+    with (folder / "background.log").open("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(["bash", "-c", f"exec {command}"], stdout=log, stderr=log, cwd=folder)
+        try:
+            _wait_until_ready(process, port)
+            yield
+        except BaseException as error:
+            error.add_note((folder / "background.log").read_text(encoding="utf-8"))
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                code = process.wait(timeout=30)
+            finally:
+                process.kill()
+                process.wait()
+    assert code == 0, f"`{command}` ended with {code}:\n{(folder / 'background.log').read_text(encoding='utf-8')}"
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _is_ready(port):
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < deadline, f"not ready within {READY_SECONDS:g} s"
+        time.sleep(0.1)
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
