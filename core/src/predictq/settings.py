@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     )
 
     broker: str = "sqlite:///var/predictq.db"
-    """`sqlite:///path`; `memory://` for tests within one process."""
+    """`sqlite:///path`; `memory://name` for tests within one process."""
     database: str = "sqlite:///var/predictions.db"
     """Where the ledger and the predictions are kept: `sqlite:///path`."""
     prefix: Name = "predictq"
