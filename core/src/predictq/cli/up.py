@@ -1,6 +1,5 @@
 """`predictq up`: everything of one settings file, side by side on one machine."""
 
-import json as jsonlib
 import os
 import socket
 import sys
@@ -21,7 +20,8 @@ from predictq.supervisor import ProcessSpec, Supervisor
 
 __all__ = ["register"]
 
-GRACE_MARGIN_SECONDS = 2.0
+GRACE_MARGIN_SECONDS = 5.0
+"""A child that supervises processes of its own needs a little longer than they do."""
 
 
 def register(app: typer.Typer) -> None:
@@ -106,19 +106,11 @@ def _ready_text(settings: Settings, seconds: float) -> str:
     endpoint = next(iter(settings.endpoints))
     lines += [
         "Try it:",
-        f"  curl -s '{url}/v1/endpoints/{endpoint}/predictions' \\",
-        "       -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\",
-        f"       -d '{{\"instances\": [{_example(settings, endpoint)}]}}'",
+        f"  curl -s {url}/v1/endpoints/{endpoint}/predictions \\",
+        "    -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\",
+        """    -d '{"instances": [ … ]}'""",
+        f"  curl -s {url}/v1/endpoints/{endpoint}     (says what an instance looks like)",
         "Ctrl-C stops it.",
         "",
     ]
     return "\n".join(lines)
-
-
-def _example(settings: Settings, endpoint: str) -> str:
-    """An instance that the endpoint would take: the first of its schema's `examples`, where it has some."""
-    schema = settings.endpoints[endpoint].input
-    if schema is None or not settings.path(schema).is_file():
-        return "…"
-    examples = jsonlib.loads(settings.path(schema).read_text(encoding="utf-8")).get("examples")
-    return jsonlib.dumps(examples[0], ensure_ascii=False) if examples else "…"
