@@ -37,7 +37,6 @@ def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
 
 def _round(root: Path, workload: Workload, *, seconds: int) -> tuple[float, float, float]:
     with staged(root, workload) as stage:
-        stage.run("db", "upgrade")
         gateway = stage.start("gateway")
         _load(stage, 1)
         before = gateway.cpu_seconds(), _tool_seconds()

@@ -6,10 +6,11 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from figures import Figure, ratio_of
 from predictq.brokers import Admin
-from stage import NAMES, Process, Stage, staged, until
+from stage import NAMES, Stage, staged, until
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 from workload import prepare
 
@@ -29,12 +30,10 @@ def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
 
 
 def _bare(root: Path, workload: Workload) -> float:
-    database = root / "bare.db"
     script = Path(__file__).with_name("bare_loop.py")
-    command = [sys.executable, str(script), str(workload.messages), str(workload.model), str(database)]
-    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    for file in root.glob("bare.db*"):
-        file.unlink()
+    with TemporaryDirectory(dir=root) as folder:
+        command = [sys.executable, *map(str, (script, workload.messages, workload.model, Path(folder) / "bare.db"))]
+        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     if result["requests"] != workload.count:
         raise RuntimeError(f"the bare loop answered {result['requests']} of {workload.count}")
     return workload.count / float(result["seconds"])
@@ -49,22 +48,13 @@ def _drain(root: Path, workload: Workload) -> float:
 
 def _rate(stage: Stage, admin: Admin, count: int) -> float:
     """From the first settled batch that is seen to the last."""
-    begun: list[tuple[float, int]] = []
-    worker: list[Process] = []
-
-    def drained() -> bool:
-        left = left_of(admin)
-        if left < count and not begun:
-            begun.append((time.perf_counter(), left))
-        return left == 0
-
     if left_of(admin) != count:
         raise RuntimeError(f"{left_of(admin)} of {count} requests are waiting")
-    worker.append(stage.start("worker", DEPLOYMENT))
-    until(drained, *worker, every_seconds=0.02)
-    ended = time.perf_counter()
-    started, left = begun[0]
-    return left / (ended - started)
+    worker = stage.start("worker", DEPLOYMENT)
+    until(lambda: left_of(admin) < count, worker)
+    started, left = time.perf_counter(), left_of(admin)
+    until(lambda: left_of(admin) == 0, worker)
+    return left / (time.perf_counter() - started)
 
 
 def left_of(admin: Admin) -> int:
