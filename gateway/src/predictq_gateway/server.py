@@ -31,6 +31,7 @@ def serve(gateway: Gateway, *, host: str, port: int) -> None:
     config = uvicorn.Config(
         gateway.app,
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         ws="none",
@@ -39,6 +40,7 @@ def serve(gateway: Gateway, *, host: str, port: int) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     _Server(config, gateway).run(sockets=[listening])
+    log.info("stopped")
 
 
 class _Server(uvicorn.Server):

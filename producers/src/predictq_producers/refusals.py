@@ -28,6 +28,13 @@ class Refused(UserMistake):
         self.detail = detail
         self.faults = faults
 
+    @property
+    def reason(self) -> str:
+        """All of it in one line, for dead letters."""
+        places = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in self.faults[:3])
+        more = f" (and {len(self.faults) - 3} more)" if len(self.faults) > 3 else ""
+        return f"{self.detail}: {places}{more}" if places else self.detail
+
 
 def pointer(*steps: str | int) -> str:
     """The JSON pointer of these steps, e.g. `/instances/3/mean radius`."""

@@ -62,7 +62,11 @@ class RequestMaker:
 
     def read(self, raw: bytes, now: float) -> Submission:
         """The submission in a body of JSON, `{"instances": […], …}`. Raises Refused."""
-        body = parse_json(raw)
+        # Only a body with many brackets can nest deeply; most are never walked.
+        return self.read_value(parse_json(raw), now, deep=raw.count(b"[") + raw.count(b"{") > FEW_BRACKETS)
+
+    def read_value(self, body: Any, now: float, *, deep: bool = True) -> Submission:
+        """The same of a body that is parsed already; `deep`: it may be nested deeply."""
         if not isinstance(body, dict):
             raise _wrong_shape(Fault("", 'is no JSON object; {"instances": [{…}]} would be right'))
         if unknown := [name for name in body if name not in FIELDS]:
@@ -72,8 +76,7 @@ class RequestMaker:
         if "instances" not in body:
             raise _wrong_shape(Fault("/instances", "is missing; a list of instances would be right"))
         instances = body["instances"]
-        # Only a body with many brackets can nest deeply; most are never walked.
-        self.check_instances(instances, deep=raw.count(b"[") + raw.count(b"{") > FEW_BRACKETS)
+        self.check_instances(instances, deep=deep)
         if len(body) == 1:
             return Submission(instances=instances)
         return Submission(
@@ -84,7 +87,7 @@ class RequestMaker:
         )
 
     def check_instances(self, instances: Any, *, deep: bool = True) -> None:
-        """Raise Refused unless these are instances that the endpoint takes; `deep`: they may be nested deeply."""
+        """Raise Refused unless these are instances that the endpoint takes."""
         if not isinstance(instances, list):
             raise _wrong_shape(Fault("/instances", "is no list; [{…}, …] or [[…], …] would be right"))
         if not instances:
