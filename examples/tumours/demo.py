@@ -89,9 +89,9 @@ def show_the_file(folder: Path, url: str) -> None:
     with (folder / "truth.csv").open(newline="") as file:
         truth = [row["truth"] for row in csv.DictReader(file)]
     with step(f"predictq submit tumours held-out.csv: {len(truth)} rows, one request each"):
-        submitted = json.loads(run([*PREDICTQ, "submit", "tumours", "held-out.csv", "--json"], folder))
+        ids = run([*PREDICTQ, "submit", "tumours", "held-out.csv"], folder).decode().split()
     with step("read all answers over HTTP"), httpx.Client(base_url=url, timeout=30) as client:
-        answers = [read(client, request["id"], true) for request, true in zip(submitted, truth, strict=True)]
+        answers = [read(client, request_id, true) for request_id, true in zip(ids, truth, strict=True)]
 
     telling = sorted(answers, key=lambda answer: all(answer.labels[m] == answer.truth for m in MODELS))[:SHOWN_ROWS]
     rows = [(*(marked(answer.labels[model], answer.truth) for model in MODELS), answer.truth) for answer in telling]
