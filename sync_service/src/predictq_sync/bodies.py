@@ -16,7 +16,7 @@ Body = tuple[str, str]
 def bodies_of(connection: Connection, ids: Sequence[str]) -> dict[str, Body]:
     """The bodies of those ids that have a row."""
     found = connection.execute(_BODIES, {"ids": json_ids(ids)})
-    return {identifier: (endpoint, instances_hash) for identifier, endpoint, instances_hash in found}
+    return {identifier: (endpoint, instances_hash) for identifier, endpoint, instances_hash in found.all()}
 
 
 _BODIES = select(requests.c.id, requests.c.endpoint, requests.c.instances_hash).where(

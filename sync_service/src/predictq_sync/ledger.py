@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, and_
+from sqlalchemy import and_
 
 from predictq.brokers import Admin, Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
@@ -14,7 +14,7 @@ from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
 from predictq.names import Names
 from predictq_sync.announcing import announcement
-from predictq_sync.bodies import bodies_of
+from predictq_sync.bodies import Body, bodies_of
 from predictq_sync.database import Database
 from predictq_sync.rollup import roll_up
 from predictq_sync.skimming import REQUEST, time_or
@@ -70,24 +70,27 @@ class Ledger:
         return self._limits
 
     def handle(self, records: Sequence[Record]) -> Outcome:
-        rows: list[Row] = []
+        rows: dict[str, Row] = {}
         verdicts: list[Verdict] = []
+        conflicts = 0
         for record in records:
             try:
-                rows.append(self._row(record))
-                verdicts.append(_DONE)
+                row = self._row(record)
             except BadMessage as error:
                 verdicts.append(Dead(str(error)))
+                continue
+            verdicts.append(_DONE)
+            conflicts += _body(rows.setdefault(row[0], row)) != _body(row)
         if not rows:
             return Outcome(verdicts)
         # In the order of ids, as every writer: two that want the same rows then wait for, and never lock, each other.
-        rows.sort(key=_id_of)
+        ids = sorted(rows)
         now = self._clock()
         with self._database.write() as connection:
-            conflicts = 0
-            if self._insert(connection, rows) != len(rows):
-                conflicts = _conflicts(connection, rows)
-            finished = roll_up(connection, [row[0] for row in rows], wire_time(now))
+            if self._insert(connection, [rows[identifier] for identifier in ids]) != len(ids):
+                known = bodies_of(connection, ids)
+                conflicts += sum(known[identifier] != _body(row) for identifier, row in rows.items())
+            finished = roll_up(connection, ids, wire_time(now))
         if conflicts:
             self.conflicts += conflicts
             log.warning("%d request(s) dropped: their ids were taken by other instances or endpoints", conflicts)
@@ -120,8 +123,8 @@ class Ledger:
         )
 
 
-def _id_of(row: Row) -> str:
-    return row[0]
+def _body(row: Row) -> Body:
+    return row[1], row[5]
 
 
 def _unless_known(insert: Any) -> Insert:
@@ -138,9 +141,3 @@ def _unless_known(insert: Any) -> Insert:
         ),
     )
     return statement
-
-
-def _conflicts(connection: Connection, rows: Sequence[Row]) -> int:
-    """How many of the rows are other requests than those that the table has under their ids."""
-    known = bodies_of(connection, [row[0] for row in rows])
-    return sum(known[row[0]] != (row[1], row[5]) for row in rows)

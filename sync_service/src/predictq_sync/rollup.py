@@ -10,7 +10,7 @@ from predictq_sync.tables import predictions, requests
 __all__ = ["roll_up"]
 
 
-def roll_up(connection: Connection, ids: Sequence[str], now: str) -> list[str]:
+def roll_up(connection: Connection, ids: Sequence[str], now: str) -> Sequence[str]:
     """Settle the status of those requests that have all the answers they are owed; the ids whose status changed.
 
     To be called in the transaction that wrote their rows in `requests`, after it wrote predictions: whoever holds those
@@ -19,7 +19,7 @@ def roll_up(connection: Connection, ids: Sequence[str], now: str) -> list[str]:
     """
     if not ids:
         return []
-    return list(connection.execute(_ROLL_UP, {"ids": json_ids(ids), "now": now}).scalars())
+    return connection.execute(_ROLL_UP, {"ids": json_ids(ids), "now": now}).scalars().all()
 
 
 _same = func.min(predictions.c.status) == func.max(predictions.c.status)

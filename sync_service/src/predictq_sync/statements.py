@@ -1,6 +1,8 @@
 """What all statements are made of: bulk inserts compiled once, and sets of ids as one parameter."""
 
+import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic_core import to_json
@@ -14,14 +16,17 @@ __all__ = ["BulkInsert", "Insert", "elements_of", "json_ids"]
 
 Insert = sqlite.Insert | postgresql.Insert
 Row = tuple[Any, ...]
+_SIZES = (256, 64, 16, 4, 1)
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class BulkInsert:
-    """An `INSERT … ON CONFLICT` whose rows are plain tuples.
+    """An `INSERT … ON CONFLICT` of many rows, given as plain tuples.
 
-    The SQL is compiled once and the rows go straight to the driver: SQLAlchemy's handling of a dictionary a row would
-    cost more than the database does.
+    The SQL is compiled once and the parameters go straight to the driver: SQLAlchemy's handling of a dictionary a row
+    costs as much as the database does. Rows share statements of a few fixed sizes, because drivers pay for each call,
+    and keep few statements prepared. PostgreSQL refuses a statement that changes one row twice: rows of one call must
+    not share a key there.
     """
 
     def __init__(
@@ -30,16 +35,26 @@ class BulkInsert:
         plain = _INSERT[dialect](table).values({column: bindparam(column) for column in columns})
         self._statement = on_conflict(plain)
         self._columns = list(columns)
-        self._sql: str | None = None
+        self._sql: dict[int, str] = {}
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Insert 1..N rows, in their order; how many were inserted or updated."""
-        if self._sql is None:
-            compiled = self._statement.compile(dialect=connection.dialect)
-            if compiled.positiontup != self._columns:
-                raise RuntimeError(f"bound in the order {compiled.positiontup}, not {self._columns}")
-            self._sql = str(compiled)
-        return connection.exec_driver_sql(self._sql, list(rows)).rowcount
+        if not self._sql:
+            self._sql = self._compile(connection)
+        changed = start = 0
+        for size, sql in self._sql.items():
+            while len(rows) - start >= size:
+                parameters = tuple(chain.from_iterable(rows[start : start + size]))
+                changed += connection.exec_driver_sql(sql, parameters).rowcount
+                start += size
+        return changed
+
+    def _compile(self, connection: Connection) -> dict[int, str]:
+        compiled = self._statement.compile(dialect=connection.dialect)
+        if compiled.positiontup != self._columns:
+            raise RuntimeError(f"bound in the order {compiled.positiontup}, not {self._columns}")
+        head, values, tail = re.split(r" VALUES (\(.*?\))(?= ON CONFLICT)", str(compiled), maxsplit=1)
+        return {size: f"{head} VALUES {', '.join([values] * size)}{tail}" for size in _SIZES}
 
 
 def elements_of(array: ColumnElement[str]) -> Select[tuple[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, false, literal_column
+from sqlalchemy import and_, literal_column, or_
 
 from predictq.brokers import Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
@@ -132,11 +132,16 @@ class Store:
         ids = sorted(stubs)
         kept: Sequence[PredictionRow] = ()
         finished: Sequence[str] = ()
+        dropped = 0
         with self._database.write() as connection:
             if ids:
-                self._lock_requests(connection, [stubs[identifier] for identifier in ids])
-                known = bodies_of(connection, ids)
-                kept = [r for r, h in zip(rows, hashes, strict=True) if known[r.request_id] == (r.endpoint, h)]
+                if self._lock_requests(connection, [stubs[identifier] for identifier in ids]):
+                    bodies = bodies_of(connection, ids)
+                else:
+                    bodies = {identifier: (stub[1], stub[3]) for identifier, stub in stubs.items()}
+                kept = [r for r, h in zip(rows, hashes, strict=True) if bodies[r.request_id] == (r.endpoint, h)]
+                dropped = len(rows) - len(kept)
+                kept = _one_each(kept)
             if kept:
                 self._insert(connection, kept)
                 finished = roll_up(connection, ids, now)
@@ -144,12 +149,23 @@ class Store:
                 self._insert_batches(connection, batch_rows)
         # Kept until they are handed on: the rows of a batch that comes again have changed already.
         self._unannounced += finished
-        if len(kept) < len(rows):
-            self.conflicts += len(rows) - len(kept)
-            log.warning(
-                "%d prediction(s) dropped: their ids were taken by other instances or endpoints", len(rows) - len(kept)
-            )
+        if dropped:
+            self.conflicts += dropped
+            log.warning("%d prediction(s) dropped: their ids were taken by other instances or endpoints", dropped)
         return kept
+
+
+def _one_each(rows: Sequence[PredictionRow]) -> Sequence[PredictionRow]:
+    """Of the rows of one (request, deployment) the one that would be left if they came one by one."""
+    last = {(row.request_id, row.deployment): row for row in rows}
+    if len(last) == len(rows):
+        return rows
+    left: dict[tuple[str, str], PredictionRow] = {}
+    for row in rows:
+        first = left.setdefault((row.request_id, row.deployment), row)
+        if first.status == "failed" and row.redrive > first.redrive:
+            left[row.request_id, row.deployment] = row
+    return list(left.values())
 
 
 def first_terminal_wins(insert: Any) -> Insert:
@@ -165,9 +181,14 @@ def first_terminal_wins(insert: Any) -> Insert:
 
 
 def _lock_known(insert: Any) -> Insert:
-    """A stub for what is new; what is there is locked, not changed (PostgreSQL locks what its WHERE refuses)."""
+    """A stub for what is new; what is there is locked (PostgreSQL locks what its WHERE refuses, too).
+
+    It writes nothing, and says so by its count, when all ids are there and stand for the same bodies.
+    """
+    new = insert.excluded
+    other = or_(requests.c.instances_hash != new.instances_hash, requests.c.endpoint != new.endpoint)
     statement: Insert = insert.on_conflict_do_update(
-        index_elements=[requests.c.id], set_={"status": requests.c.status}, where=false()
+        index_elements=[requests.c.id], set_={"status": requests.c.status}, where=other
     )
     return statement
 
