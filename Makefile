@@ -11,6 +11,9 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 # An interpreter that is there is used, never one that would have to be downloaded.
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: the machine's own certificates where it has some, so that a company's proxy is trusted.
+CERTIFICATES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem
+export UV_SYSTEM_CERTS ?= $(if $(wildcard $(CERTIFICATES)),true,false)
 
 .PHONY: help
 help: ## List the tasks

@@ -171,10 +171,10 @@ class Consumer(Protocol):
         """
 
     def settle(self, batch: Batch, verdicts: Sequence[Verdict], also: Sequence[Message] = ()) -> int:
-        """Make outputs, retries and dead letters durable, and `also`, what the batch as a whole emits; then acknowledge.
+        """Make outputs, retries and dead letters durable, and `also`, what the whole batch emits; then acknowledge.
 
-        `verdicts` holds one verdict for each record, in order; another length raises ValueError. Records whose claim was
-        lost are left out, their outputs with them; returns how many. After BrokerUnavailable it may be called again.
+        `verdicts` holds one verdict for each record, in order; another length raises ValueError. Records whose claim
+        was lost are left out, their outputs with them; returns how many. After BrokerUnavailable it may be called again.
         """
 
     def extend(self, batch: Batch) -> bool:
