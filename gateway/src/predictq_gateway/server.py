@@ -11,7 +11,7 @@ from predictq.errors import UserMistake
 from predictq.process import announce_ready
 from predictq_gateway.app import Gateway
 
-__all__ = ["serve"]
+__all__ = ["GatewayServer", "listen", "serve"]
 
 GRACE_SECONDS = 10
 """After a signal, for requests that are being answered; those that only wait are let go at once."""
@@ -25,26 +25,38 @@ def serve(gateway: Gateway, *, host: str, port: int) -> None:
     A signal stops accepting, answers whoever waits, publishes what was taken on, and returns; a second one hurries.
     Raises UserMistake where the address cannot be had.
     """
-    listening = _listen(host, port)
+    listening = listen(host, port)
     if not _loopback(host):
         log.warning("listening on %s: there is no authentication yet, so anyone who can reach it can use it", host)
-    config = uvicorn.Config(
-        gateway.app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    _Server(config, gateway).run(sockets=[listening])
+    GatewayServer(gateway).run(sockets=[listening])
     log.info("stopped")
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises UserMistake where the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserMistake(f"{host}:{port} cannot be listened on: {reason}; another --port may be free") from error
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn, which tells when it listens and lets go of whoever waits before it stops."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        config = uvicorn.Config(
+            gateway.app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
         super().__init__(config)
         self._gateway = gateway
 
@@ -63,15 +75,6 @@ class _Server(uvicorn.Server):
         # Not uvicorn's way, which raises the signal again in the end: an orderly stop exits with 0.
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserMistake(f"{host}:{port} cannot be listened on: {reason}; another --port may be free") from error
 
 
 def _loopback(host: str) -> bool:

@@ -94,10 +94,11 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
             yield copy
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below; only what opening raises is about the file
     except OSError as error:
         raise UserMistake(f"{file}: cannot be read: {error.strerror}") from error
+    with stream:
+        yield stream
 
 
 def _progress() -> Progress:

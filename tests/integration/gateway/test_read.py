@@ -1,0 +1,186 @@
+"""Reading and cancelling over HTTP: what is said of ids that the database holds, and of those that it does not."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+from predictq.brokers import Subscription
+from predictq.errors import DatabaseUnavailable
+from predictq.ids import derived_id, new_id
+from predictq.messages import CANCEL
+from predictq_sync.reading import RequestBody
+
+
+def body(request_id: str, status: str = "queued") -> RequestBody:
+    return {"id": request_id, "endpoint": "tumours", "status": status, "created_at": None, "predictions": []}
+
+
+def id_made_at(unix_seconds: float) -> str:
+    milliseconds = f"{int(unix_seconds * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}{new_id()[13:]}"
+
+
+def test_what_the_database_holds_is_answered(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id, "partial")
+    answer = running.client.get(f"/v1/predictions/{request_id}")
+
+    assert answer.status_code == 200
+    assert answer.json() == body(request_id, "partial")
+    assert "retry-after" not in answer.headers
+
+
+def test_an_id_in_capitals_is_the_same_id(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id)
+    assert running.client.get(f"/v1/predictions/{request_id.upper()}").json()["id"] == request_id
+
+
+def test_a_request_just_accepted_is_queued_though_no_ledger_ever_ran(running):
+    place = running.submit().headers["location"]
+    answer = running.client.get(place)
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "queued"
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_an_unknown_id_newer_than_the_watermark_less_a_minute_is_queued(running):
+    running.reader.at = time.time()
+    assert running.client.get(f"/v1/predictions/{id_made_at(time.time() - 50)}").json()["status"] == "queued"
+
+
+def test_an_unknown_id_older_than_that_does_not_exist(running):
+    running.reader.at = time.time()
+    assert running.client.get(f"/v1/predictions/{id_made_at(time.time() - 70)}").status_code == 404
+
+
+def test_an_id_of_the_far_future_does_not_exist(running):
+    assert running.client.get(f"/v1/predictions/{id_made_at(time.time() + 3600)}").status_code == 404
+
+
+def test_an_id_of_another_version_does_not_exist(running):
+    assert running.client.get("/v1/predictions/8c5e6f2a-7c4d-4abc-8123-456789abcdef").status_code == 404
+
+
+def test_an_unknown_keyed_id_does_not_exist_once_the_ledger_has_come_past_the_question(running):
+    running.reader.at = time.time() - 10
+
+    def catch_up() -> None:
+        while not running.reader.reads:
+            time.sleep(0.01)
+        running.reader.at = time.time() + 1
+
+    ledger = threading.Thread(target=catch_up)
+    ledger.start()
+    answer = running.client.get(f"/v1/predictions/{derived_id('tumours', '', 'k')}")
+    ledger.join()
+    assert answer.status_code == 404
+
+
+def test_an_unknown_keyed_id_is_queued_while_the_ledger_is_behind(running):
+    running.reader.at = time.time() - 10
+    assert running.client.get(f"/v1/predictions/{derived_id('tumours', '', 'k')}").json()["status"] == "queued"
+
+
+def test_a_row_that_the_ledger_writes_while_it_is_asked_for_is_found(running):
+    request_id = id_made_at(time.time() - 3600)
+    seen = running.reader.watermark
+
+    def arrive() -> float | None:
+        running.reader.bodies[request_id] = body(request_id)
+        running.reader.at = time.time()
+        return seen()
+
+    running.reader.watermark = arrive
+    assert running.client.get(f"/v1/predictions/{request_id}").status_code == 200
+
+
+def test_a_read_waits_for_the_announcement(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id)
+
+    def finish() -> None:
+        while not running.reader.reads:
+            time.sleep(0.01)
+        running.reader.bodies[request_id] = body(request_id, "succeeded")
+        running.announce(request_id)
+
+    worker = threading.Thread(target=finish)
+    worker.start()
+    answer = running.client.get(f"/v1/predictions/{request_id}?wait=15")
+    worker.join()
+    assert answer.json()["status"] == "succeeded"
+
+
+def test_a_read_that_waits_in_vain_is_queued(running):
+    answer = running.client.get(f"/v1/predictions/{new_id()}?wait=0.2")
+    assert answer.json()["status"] == "queued"
+
+
+def test_a_database_away_is_503_with_retry_after(running):
+    running.reader.failure = DatabaseUnavailable("locked")
+    answer = running.client.get(f"/v1/predictions/{new_id()}")
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert running.client.get("/readyz").status_code == 200
+
+
+def test_cancelling_hints_at_the_workers_and_may_be_repeated(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id)
+    hints = Subscription(topics=(running.names.cancels,), member="worker-1")
+    with closing(running.broker.consumer(hints)) as consumer:
+        consumer.poll(10, 1 << 20, 0.0)
+        first = running.client.post(f"/v1/predictions/{request_id}/cancel")
+        again = running.client.post(f"/v1/predictions/{request_id}/cancel")
+        heard = consumer.poll(10, 1 << 20, 0.5)
+
+    assert first.status_code == again.status_code == 200
+    assert first.json()["status"] == again.json()["status"] == "cancelled"
+    assert CANCEL.decode(heard[0].value)["data"]["ids"] == [request_id]
+
+
+def test_what_is_finished_is_not_cancelled(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id, "succeeded")
+    assert running.client.post(f"/v1/predictions/{request_id}/cancel").json()["status"] == "succeeded"
+
+
+def test_cancelling_waits_for_the_ledger(running):
+    request_id = new_id()
+
+    def arrive() -> None:
+        while not running.reader.reads:
+            time.sleep(0.01)
+        running.reader.bodies[request_id] = body(request_id)
+
+    ledger = threading.Thread(target=arrive)
+    ledger.start()
+    answer = running.client.post(f"/v1/predictions/{request_id}/cancel")
+    ledger.join()
+    assert answer.json()["status"] == "cancelled"
+
+
+def test_cancelling_before_the_ledger_has_come_is_503(running):
+    answer = running.client.post(f"/v1/predictions/{new_id()}/cancel")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_cancelling_what_does_not_exist_is_404(running):
+    running.reader.at = time.time()
+    assert running.client.post(f"/v1/predictions/{id_made_at(time.time() - 3600)}/cancel").status_code == 404
+
+
+def test_concurrent_reads_share_queries(running):
+    ids = [new_id() for _ in range(200)]
+    running.reader.bodies.update({each: body(each) for each in ids})
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda each: running.client.get(f"/v1/predictions/{each}").json()["id"], ids))
+
+    assert answers == ids
+    assert len(running.reader.reads) < 200
