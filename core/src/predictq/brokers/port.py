@@ -174,7 +174,8 @@ class Consumer(Protocol):
         """Make outputs, retries and dead letters durable, and `also`, what the whole batch emits; then acknowledge.
 
         `verdicts` holds one verdict for each record, in order; another length raises ValueError. Records whose claim
-        was lost are left out, their outputs with them; returns how many. After BrokerUnavailable it may be called again.
+        was lost are left out, their outputs with them; returns how many. After BrokerUnavailable it may be called
+        again.
         """
 
     def extend(self, batch: Batch) -> bool:
