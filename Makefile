@@ -36,7 +36,8 @@ check: .venv/.installed ## Format, lint, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	@$(BIN)/mypy tests examples bench
+	@$(BIN)/mypy examples bench
+	@$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --no-warn-return-any tests
 	@$(BIN)/lint-imports
 
 .PHONY: fix
