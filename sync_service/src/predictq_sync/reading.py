@@ -8,10 +8,9 @@ from sqlalchemy import Row, and_, bindparam, select
 from typing_extensions import TypedDict
 
 from predictq.clock import wire_time
+from predictq_sync.cancelling import Cancelling
 from predictq_sync.database import Database
-from predictq_sync.rollup import roll_up
-from predictq_sync.statements import BulkInsert, elements_of, json_ids
-from predictq_sync.store import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
+from predictq_sync.statements import elements_of, json_ids
 from predictq_sync.tables import predictions, requests
 from predictq_sync.watermark import read_watermark
 
@@ -49,7 +48,7 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = BulkInsert(database.dialect, predictions, PREDICTION_COLUMNS, first_terminal_wins)
+        self._cancel = Cancelling(database.dialect)
 
     def requests(self, ids: Sequence[str]) -> Mapping[str, RequestBody]:
         """Those of the ids that the database knows, each with the predictions that are there by now."""
@@ -77,18 +76,12 @@ class Reader:
 
         None when the ledger does not have it yet. A request that is finished stays as it is.
         """
-        at = wire_time(now)
         with self._database.write() as connection:
             known = connection.execute(_LOCK, {"id": request_id}).one_or_none()
             if known is None:
                 return None
-            cancelled = [
-                PredictionRow(request_id, deployment, known.endpoint, None, "cancelled", "[]", "[]", None, 0, True, at)
-                for deployment in dict.fromkeys(from_json(known.deployments))
-            ]
-            if cancelled:
-                self._insert(connection, cancelled)
-            roll_up(connection, [request_id], at)
+            deployments = dict.fromkeys(from_json(known.deployments))
+            self._cancel(connection, [(request_id, known.endpoint, name) for name in deployments], wire_time(now))
         return self.requests([request_id]).get(request_id)
 
 

@@ -1,0 +1,150 @@
+"""`predictq dead-letters`: list, show, redrive, purge."""
+
+import base64
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import typer
+
+from predictq.brokers import open_broker
+from predictq.cli.output import emit_json, emit_table, say
+from predictq.errors import UserMistake
+from predictq.names import Names
+from predictq.settings import Settings
+from predictq_sync.database import Database
+from predictq_sync.redriving import DeadLetter, Filter, count, find, load, purge, redrive
+
+__all__ = ["list_letters", "purge_letters", "redrive_letters", "show_letter"]
+
+SHOWN_BYTES = 64 * 1024
+
+
+def list_letters(settings: Settings, *, endpoint: str | None, group: str | None, limit: int, as_json: bool) -> None:
+    """The latest ones that the filters leave."""
+    with closing(Database(settings.database_url())) as database:
+        letters = find(database, Filter(endpoint=endpoint, group=group), limit=limit)
+    if as_json:
+        emit_json([_summary(letter) for letter in letters])
+        return
+    rows = [
+        (letter.id, letter.dead_at, letter.endpoint, letter.group_name, letter.state, _line(letter.reason))
+        for letter in letters
+    ]
+    emit_table(("id", "dead at", "endpoint", "group", "state", "reason"), rows)
+
+
+def show_letter(settings: Settings, dead_letter_id: str, *, as_json: bool) -> None:
+    """Everything about one."""
+    with closing(Database(settings.database_url())) as database:
+        letter = load(database, dead_letter_id)
+    if letter is None:
+        raise UserMistake(f"{dead_letter_id}: there is no such dead letter")
+    whole = {**_summary(letter), "headers": dict(letter.headers), **_body(letter)}
+    if as_json:
+        emit_json(whole)
+        return
+    for name, value in whole.items():
+        sys.stdout.write(f"{name}: {_safe(str(value)) if value is not None else ''}\n")
+
+
+def redrive_letters(
+    settings: Settings,
+    ids: Sequence[str] | None,
+    *,
+    every: bool,
+    endpoint: str | None,
+    group: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Send them again, oldest first."""
+    wanted = _wanted(ids, every=every, endpoint=endpoint, group=group)
+    with closing(Database(settings.database_url())) as database:
+        if not ids:
+            wanted = wanted._replace(state="open")
+        letters = find(database, wanted, limit=limit)[::-1]
+        _refuse_unknown(ids, letters)
+        with closing(open_broker(settings.broker_url())) as broker, closing(broker.producer()) as producer:
+            sent = redrive(database, producer, Names(settings.prefix), letters, time.time())
+    if as_json:
+        emit_json([{"id": a.id, "topic": m.topic} for a, m in zip(letters, sent, strict=True)])
+    else:
+        say(f"{len(sent)} dead letter(s) sent again")
+
+
+def purge_letters(
+    settings: Settings,
+    ids: Sequence[str] | None,
+    *,
+    every: bool,
+    endpoint: str | None,
+    group: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete them, once the user has agreed."""
+    wanted = _wanted(ids, every=every, endpoint=endpoint, group=group)
+    with closing(Database(settings.database_url())) as database:
+        found = count(database, wanted)
+        if found and not yes:
+            if not sys.stdin.isatty():
+                raise UserMistake(f"purge deletes {found} dead letter(s) for good; --yes would be right here")
+            typer.confirm(f"Delete {found} dead letter(s) for good?", abort=True, err=True)
+        purged = purge(database, wanted) if found else 0
+    if as_json:
+        emit_json({"purged": purged})
+    else:
+        say(f"{purged} dead letter(s) deleted")
+
+
+def _wanted(ids: Sequence[str] | None, *, every: bool, endpoint: str | None, group: str | None) -> Filter:
+    if bool(ids) == every:
+        raise UserMistake("say which: either ids, or --all, which --endpoint and --group narrow down")
+    return Filter(ids=ids or None, endpoint=endpoint, group=group)
+
+
+def _refuse_unknown(ids: Sequence[str] | None, letters: Sequence[DeadLetter]) -> None:
+    unknown = set(ids or ()) - {letter.id for letter in letters}
+    if unknown:
+        raise UserMistake(f"{', '.join(sorted(unknown))}: there is no such dead letter; nothing was sent")
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "endpoint": letter.endpoint,
+        "group": letter.group_name,
+        "state": letter.state,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "redeliveries": letter.redeliveries,
+        "redrive": letter.redrive,
+        "origin": f"{letter.origin_topic}[{letter.origin_partition}]@{letter.origin_position}",
+        "published_at": letter.published_at,
+        "dead_at": letter.dead_at,
+        "redriven_at": letter.redriven_at,
+        "bytes": len(letter.value),
+    }
+
+
+def _body(letter: DeadLetter) -> dict[str, str | None]:
+    """Key and body, as text where they are UTF-8, else in base64."""
+    key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
+    try:
+        return {"key": key, "value": letter.value.decode()}
+    except UnicodeDecodeError:
+        return {"key": key, "value_base64": base64.b64encode(letter.value).decode()}
+
+
+def _safe(text: str) -> str:
+    """Text that does to a terminal nothing but be read: control characters are escaped, and an end is made."""
+    shown = text[:SHOWN_BYTES]
+    escaped = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in shown)
+    return escaped if len(shown) == len(text) else f"{escaped} … ({len(text)} characters; --json has them all)"
+
+
+def _line(reason: str) -> str:
+    return _safe(reason.partition("\n")[0][:200])

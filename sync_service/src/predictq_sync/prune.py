@@ -1,0 +1,148 @@
+"""Retention: what is old enough is deleted, a chunk at a time, so that no writer waits long."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, or_, select
+
+from predictq.clock import wire_time
+from predictq.settings import RetentionSettings
+from predictq_sync.database import Database
+from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.tables import batches, dead_letters, predictions, requests
+
+__all__ = ["Pruned", "Retention", "prune", "prune_chunk"]
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1000
+EVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many rows went, or with a dry run would go. A request's predictions go with it and are not counted."""
+
+    requests: int
+    batches: int
+    dead_letters: int
+
+    @property
+    def most(self) -> int:
+        """Of the table that lost most."""
+        return max(self.requests, self.batches, self.dead_letters)
+
+
+def prune(database: Database, retention: RetentionSettings, now: float, *, dry_run: bool = False) -> Pruned:
+    """Delete all that is older than its retention.
+
+    A request counts from its last change of status, or, if it was never answered, from when it was made.
+    """
+    if dry_run:
+        with database.read() as connection:
+            return Pruned(
+                **{
+                    table.name: connection.execute(select(func.count()).select_from(table).where(old)).scalar_one()
+                    for table, old in _old(retention, now).items()
+                }
+            )
+    total = Pruned(requests=0, batches=0, dead_letters=0)
+    while True:
+        chunk = prune_chunk(database, retention, now)
+        total = Pruned(
+            requests=total.requests + chunk.requests,
+            batches=total.batches + chunk.batches,
+            dead_letters=total.dead_letters + chunk.dead_letters,
+        )
+        if chunk.most < CHUNK:
+            return total
+
+
+def prune_chunk(database: Database, retention: RetentionSettings, now: float) -> Pruned:
+    """Delete at most a thousand rows of each table, in one transaction."""
+    with database.write() as connection:
+        return Pruned(
+            **{table.name: _delete_some(connection, table, old) for table, old in _old(retention, now).items()}
+        )
+
+
+class Retention:
+    """Enforces the retention in the background: a chunk each time while there is some left, else once a minute."""
+
+    def __init__(
+        self,
+        database: Database,
+        retention: RetentionSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._retention = retention
+        self._clock = clock
+        self._monotonic = monotonic
+        self._due = float("-inf")
+
+    def __call__(self) -> None:
+        """Delete a chunk if it is time. Raises DatabaseUnavailable."""
+        if self._monotonic() < self._due:
+            return
+        pruned = prune_chunk(self._database, self._retention, self._clock())
+        if pruned.most:
+            log.info(
+                "retention: deleted %d requests, %d mini-batches, %d dead letters",
+                pruned.requests,
+                pruned.batches,
+                pruned.dead_letters,
+            )
+        if pruned.most < CHUNK:
+            self._due = self._monotonic() + EVERY_SECONDS
+
+
+def _old(retention: RetentionSettings, now: float) -> Mapping[Table, ColumnElement[bool]]:
+    made = wire_time(now - retention.requests_seconds)
+    return {
+        requests: and_(
+            requests.c.created_at < made, or_(requests.c.completed_at.is_(None), requests.c.completed_at < made)
+        ),
+        batches: batches.c.finished_at < wire_time(now - retention.batches_seconds),
+        dead_letters: dead_letters.c.dead_at < wire_time(now - retention.dead_letters_seconds),
+    }
+
+
+def _delete_some(connection: Connection, table: Table, old: ColumnElement[bool]) -> int:
+    if table is not requests:
+        return len(_delete(connection, table, old, CHUNK))
+    gone = 0
+    for endpoint in _endpoints(connection):
+        ids = _delete(connection, requests, and_(requests.c.endpoint == endpoint, old), CHUNK - gone)
+        connection.execute(_DELETE_PREDICTIONS, {"ids": json_ids(ids)})
+        gone += len(ids)
+        if gone == CHUNK:
+            break
+    return gone
+
+
+def _delete(connection: Connection, table: Table, old: ColumnElement[bool], limit: int) -> Sequence[str]:
+    # What another writer holds is not old for long, or will be here next time.
+    query = select(table.c.id).where(old).limit(limit).with_for_update(skip_locked=True)
+    ids = connection.execute(query).scalars().all()
+    connection.execute(delete(table).where(table.c.id.in_(elements_of(bindparam("ids")))), {"ids": json_ids(ids)})
+    return ids
+
+
+def _endpoints(connection: Connection) -> Iterator[str]:
+    """All endpoints that have requests, those that the settings no longer know too: one probe of the index each."""
+    endpoint = ""
+    while True:
+        query = select(func.min(requests.c.endpoint)).where(requests.c.endpoint > endpoint)
+        following = connection.execute(query).scalar()
+        if following is None:
+            return
+        endpoint = following
+        yield endpoint
+
+
+_DELETE_PREDICTIONS = delete(predictions).where(predictions.c.request_id.in_(elements_of(bindparam("ids"))))

@@ -1,0 +1,129 @@
+"""What operators do with dead letters: find, look at, send again, throw away."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic_core import from_json
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, update
+
+from predictq.brokers import Message, Producer
+from predictq.clock import wire_time
+from predictq.names import Names
+from predictq_sync.database import Database
+from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.tables import dead_letters
+
+__all__ = ["DeadLetter", "Filter", "count", "find", "load", "purge", "redrive"]
+
+REDRIVE_CHUNK = 100
+
+
+class Filter(NamedTuple):
+    """Which dead letters: all conditions that are given hold."""
+
+    ids: Sequence[str] | None = None
+    endpoint: str | None = None
+    group: str | None = None
+    state: str | None = None
+    dead_before: str | None = None
+
+
+class DeadLetter(NamedTuple):
+    """A dead letter as the table holds it."""
+
+    id: str
+    endpoint: str
+    group_name: str
+    reason: str
+    attempts: int
+    redeliveries: int
+    redrive: int
+    origin_topic: str
+    origin_partition: int
+    origin_position: str
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str]
+    published_at: str
+    dead_at: str
+    state: str
+    redriven_at: str | None
+
+
+def find(database: Database, wanted: Filter, *, limit: int) -> Sequence[DeadLetter]:
+    """The latest `limit` of them, newest first."""
+    query = (
+        select(*(dead_letters.c[name] for name in DeadLetter._fields))
+        .where(_matches(wanted))
+        .order_by(dead_letters.c.dead_at.desc(), dead_letters.c.id)
+        .limit(limit)
+    )
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    return [DeadLetter(*row)._replace(headers=from_json(row.headers)) for row in rows]
+
+
+def load(database: Database, dead_letter_id: str) -> DeadLetter | None:
+    """One by its id."""
+    found = find(database, Filter(ids=[dead_letter_id]), limit=1)
+    return found[0] if found else None
+
+
+def count(database: Database, wanted: Filter) -> int:
+    """How many there are."""
+    with database.read() as connection:
+        return connection.execute(select(func.count()).where(_matches(wanted))).scalar_one()
+
+
+def redrive(
+    database: Database, producer: Producer, names: Names, letters: Sequence[DeadLetter], now: float
+) -> Sequence[Message]:
+    """Publish the original bytes to whoever gave them up, then mark them as redriven.
+
+    In this order: a crash between the two sends some of them twice, and loses none. Returns what was published.
+    """
+    sent: list[Message] = []
+    for start in range(0, len(letters), REDRIVE_CHUNK):
+        chunk = letters[start : start + REDRIVE_CHUNK]
+        messages = [_again(letter, names) for letter in chunk]
+        producer.publish(messages)
+        sent += messages
+        with database.write() as connection:
+            connection.execute(
+                update(dead_letters)
+                .where(_matches(Filter(ids=[letter.id for letter in chunk])))
+                .values(state="redriven", redriven_at=wire_time(now))
+            )
+    return sent
+
+
+def purge(database: Database, wanted: Filter) -> int:
+    """Delete them; returns how many."""
+    with database.write() as connection:
+        return connection.execute(delete(dead_letters).where(_matches(wanted))).rowcount
+
+
+def _again(letter: DeadLetter, names: Names) -> Message:
+    """The letter as it is published again: its attempts begin afresh, and it is nobody's suspect."""
+    deployment = letter.group_name.removeprefix(names.workers(letter.endpoint, ""))
+    worked = deployment not in {"", letter.group_name}
+    topic = names.retries(letter.endpoint, deployment) if worked else letter.origin_topic
+    headers = {name: value for name, value in letter.headers.items() if name not in {"alone", "attempt"}}
+    headers["redrive"] = str(letter.redrive + 1)
+    return Message(topic, letter.value, letter.key, headers)
+
+
+def _matches(wanted: Filter) -> ColumnElement[bool]:
+    table = dead_letters.c
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.ids is not None:
+        conditions.append(table.id.in_(elements_of(bindparam("wanted_ids", json_ids(wanted.ids)))))
+    if wanted.endpoint is not None:
+        conditions.append(table.endpoint == wanted.endpoint)
+    if wanted.group is not None:
+        conditions.append(table.group_name == wanted.group)
+    if wanted.state is not None:
+        conditions.append(table.state == wanted.state)
+    if wanted.dead_before is not None:
+        conditions.append(table.dead_at < wanted.dead_before)
+    return and_(True, *conditions)

@@ -1,0 +1,56 @@
+"""What deployments that were removed from the settings still owe is cancelled."""
+
+import time
+from collections.abc import Collection
+
+from pydantic_core import from_json
+from sqlalchemy import bindparam, select
+
+from predictq.clock import wire_time
+from predictq.settings import Settings
+from predictq_sync.cancelling import Cancelling
+from predictq_sync.database import Database
+from predictq_sync.migrations import upgrade
+from predictq_sync.tables import requests
+
+__all__ = ["cancel_retired", "retire"]
+
+CHUNK = 1000
+
+
+def retire(settings: Settings) -> int:
+    """Cancel what deployments owe that are not among the settings; how many answers that were."""
+    database = Database(settings.database_url())
+    try:
+        upgrade(database)
+        return cancel_retired(database, settings.deployments, time.time())
+    finally:
+        database.close()
+
+
+def cancel_retired(database: Database, deployments: Collection[str], now: float) -> int:
+    """The same for a database at hand. Goes through all open requests, a chunk a transaction."""
+    cancel = Cancelling(database.dialect)
+    cancelled, last = 0, ""
+    while True:
+        with database.write() as connection:
+            open_requests = connection.execute(_OPEN, {"last": last, "limit": CHUNK}).all()
+            if not open_requests:
+                return cancelled
+            owed = [
+                (row.id, row.endpoint, name)
+                for row in open_requests
+                for name in dict.fromkeys(from_json(row.deployments))
+                if name not in deployments
+            ]
+            cancelled += cancel(connection, owed, wire_time(now))
+            last = open_requests[-1].id
+
+
+_OPEN = (
+    select(requests.c.id, requests.c.endpoint, requests.c.deployments)
+    .where(requests.c.id > bindparam("last"), requests.c.status == "queued", requests.c.owed.is_not(None))
+    .order_by(requests.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update()
+)

@@ -1,0 +1,88 @@
+"""The composition root of a sync process."""
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+
+from predictq.brokers import Broker, Subscription, open_broker
+from predictq.loop import Handler, Limits, Loop
+from predictq.names import Names
+from predictq.process import run_process
+from predictq.settings import Settings
+from predictq.topology import topology_of
+from predictq_sync.database import Database
+from predictq_sync.dead_letters import DeadLetterKeeper
+from predictq_sync.ledger import Ledger
+from predictq_sync.migrations import upgrade
+from predictq_sync.prune import Retention
+from predictq_sync.sinks import Sinks, open_sinks
+from predictq_sync.store import Store
+
+__all__ = ["build_loops", "prepare", "run"]
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+def run(settings: Settings) -> int:
+    """Ledger, store and dead letters until SIGTERM; returns the exit code. Raises before anything is read."""
+    broker = open_broker(settings.broker_url())
+    database = Database(settings.database_url())
+
+    def close() -> None:
+        database.close()
+        broker.close()
+
+    sinks = Sinks(database, open_sinks(settings))
+    _ensure_topics(settings, broker)
+    upgrade(database)
+    loops = build_loops(settings, broker=broker, database=database, sinks=sinks)
+    return run_process("sync", loops, grace_seconds=settings.sync.grace_seconds, close=close)
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the database up to date before any process of this installation starts."""
+    database = Database(settings.database_url())
+    try:
+        upgrade(database)
+    finally:
+        database.close()
+
+
+def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Loop]:
+    """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own."""
+    names = Names(settings.prefix)
+    limits = Limits(settings.sync.max_batch_size, MAX_BATCH_BYTES, settings.sync.max_batch_wait_seconds)
+    endpoints = tuple(settings.endpoints)
+    ledger = Ledger(database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin)
+    store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks)
+    keeper = DeadLetterKeeper(database=database, limits=limits, housekeeping=Retention(database, settings.retention))
+    handlers: dict[str, Handler] = {
+        names.ledger_group: ledger,
+        names.store_group: store,
+        names.dead_letters_group: keeper,
+    }
+    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    return [
+        Loop(
+            name=group.name.removeprefix(f"{settings.prefix}."),
+            broker=broker,
+            subscription=Subscription(
+                topics=group.topics,
+                group=group.name,
+                member=member,
+                claim_seconds=settings.sync.claim_seconds,
+            ),
+            handler=handlers[group.name],
+        )
+        for group in topology_of(settings).groups
+        if group.name in handlers
+    ]
+
+
+def _ensure_topics(settings: Settings, broker: Broker) -> None:
+    admin = broker.admin()
+    try:
+        admin.ensure(topology_of(settings))
+    finally:
+        admin.close()
