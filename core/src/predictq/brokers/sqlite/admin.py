@@ -41,12 +41,8 @@ class SqliteAdmin:
 
     def lag(self, topic: str, group: str) -> Lag:
         """Exact at one moment. Raises UserMistake for an unknown topic or group."""
-        with self._connection.reading() as db:
-            db.execute("BEGIN")
-            try:
-                return lag_of(db, topic, group)
-            finally:
-                db.execute("ROLLBACK")
+        with self._connection.snapshot() as db:
+            return lag_of(db, topic, group)
 
     def health(self) -> Health:
         """Whether the file can be written."""

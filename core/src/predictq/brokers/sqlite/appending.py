@@ -7,7 +7,7 @@ import apsw
 from pydantic_core import to_json
 
 from predictq.brokers.port import Message
-from predictq.brokers.sqlite.schema import OFFSET_BITS
+from predictq.brokers.sqlite.schema import statement
 from predictq.brokers.sqlite.topics import Topics, unknown_topic
 from predictq.errors import MessageTooLarge
 
@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024 - 64 * 1024
 _SHORTEST_RUN = 16
 
 _RESERVE = "UPDATE partitions SET next = next + ?2 WHERE tp = ?1 RETURNING next"
-_INSERT = "INSERT INTO records(id, value, key, headers, ts) VALUES(?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO records_N(off, value, key, headers, ts) VALUES(?, ?, ?, ?, ?)"
 
 Plan = dict[int, list[Message]]
 """What goes to which partition, in order."""
@@ -61,11 +61,10 @@ def append(db: apsw.Connection, planned: Plan, topics: Topics, now: float) -> No
         if end is None:
             topics.forget()
             raise unknown_topic(messages[0].topic)
-        first = (tp << OFFSET_BITS) + end[0] - len(messages)
         _, values, keys, headers = zip(*messages, strict=True)
-        ids = range(first, first + len(messages))
+        offsets = range(end[0] - len(messages), end[0])
         packed = map(encode_headers, headers) if any(headers) else repeat(None)
-        db.executemany(_INSERT, zip(ids, values, keys, packed, repeat(now)))
+        db.executemany(statement(_INSERT, tp), zip(offsets, values, keys, packed, repeat(now)))
 
 
 def _too_large(messages: Sequence[Message]) -> MessageTooLarge:

@@ -16,7 +16,9 @@ from predictq.brokers.sqlite.schema import prepare
 __all__ = ["WAL_LIMIT_BYTES", "Connection", "Place", "fetch"]
 
 _PATIENCE_SECONDS = 5.0
-_CHECKPOINT_PAGES = 4_000
+_PAGE_BYTES = 8192
+_CHECKPOINT_PAGES = 2_000
+_STATEMENTS_KEPT = 512
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -75,6 +77,16 @@ class Connection:
         with translated(self.place.filename):
             yield self.db
 
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """Several queries that see one state of the file; short, for an open reader holds back the log's reset."""
+        with translated(self.place.filename):
+            self.db.execute("BEGIN")
+            try:
+                yield self.db
+            finally:
+                self.db.execute("ROLLBACK")
+
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         """All rows of one query."""
         with translated(self.place.filename):
@@ -97,9 +109,10 @@ def _open(place: Place) -> apsw.Connection:
         flags |= apsw.SQLITE_OPEN_URI
     else:
         _make_folder(Path(place.filename).parent)
-    db = apsw.Connection(place.filename, flags=flags)
+    db = apsw.Connection(place.filename, flags=flags, statementcachesize=_STATEMENTS_KEPT)
     try:
         db.set_busy_handler(_Patience(_PATIENCE_SECONDS))
+        db.pragma("page_size", _PAGE_BYTES)
         if not place.in_memory:
             _use_write_ahead_log(db)
             db.pragma("journal_size_limit", WAL_LIMIT_BYTES)

@@ -8,7 +8,7 @@ import apsw
 from predictq.brokers.port import Message
 from predictq.brokers.sqlite.appending import encode_headers
 from predictq.brokers.sqlite.connection import Connection, fetch
-from predictq.brokers.sqlite.schema import OFFSET_BITS
+from predictq.brokers.sqlite.schema import statement
 from predictq.brokers.sqlite.topics import Topics
 
 __all__ = ["Later", "delay", "move_due", "next_due"]
@@ -19,7 +19,7 @@ _INSERT = "INSERT INTO delayed(topic, due, value, key, headers, ts) VALUES(?, ?,
 _DUE = "SELECT id, key FROM delayed WHERE topic=?1 AND due<=?2 ORDER BY due, id LIMIT ?3"
 _RESERVE = "UPDATE partitions SET next = next + 1 WHERE tp = ?1 RETURNING next - 1"
 _MOVE = """
-INSERT INTO records(id, value, key, headers, ts) SELECT ?2, value, key, headers, ts FROM delayed WHERE id=?1
+INSERT INTO records_N(off, value, key, headers, ts) SELECT ?2, value, key, headers, ts FROM delayed WHERE id=?1
 """
 _DELETE = "DELETE FROM delayed WHERE id=?1"
 
@@ -59,5 +59,5 @@ def move_due(connection: Connection, topics: Topics, topic: str, now: float) -> 
             if offset is None:
                 topics.forget()
                 return
-            db.execute(_MOVE, (identifier, (tp << OFFSET_BITS) + offset[0]))
+            db.execute(statement(_MOVE, tp), (identifier, offset[0]))
             db.execute(_DELETE, (identifier,))

@@ -6,7 +6,7 @@ import apsw
 
 from predictq.brokers.port import Change
 from predictq.brokers.sqlite.connection import fetch
-from predictq.brokers.sqlite.schema import OFFSET_BITS
+from predictq.brokers.sqlite.schema import CREATE_RECORDS, DROP_RECORDS, statement
 from predictq.errors import UserMistake
 from predictq.topology import GroupSpec, TopicSpec, Topology
 
@@ -34,7 +34,9 @@ def ensure_topics(db: apsw.Connection, specs: Sequence[TopicSpec]) -> list[Chang
         if not partitions:
             db.execute("INSERT INTO topics(topic, retention) VALUES(?, ?)", (spec.name, spec.retention_seconds))
             rows = [(spec.name, i) for i in range(spec.partitions)]
-            db.executemany("INSERT INTO partitions(topic, partition) VALUES(?, ?)", rows)
+            for row in rows:
+                db.execute("INSERT INTO partitions(topic, partition) VALUES(?, ?)", row)
+                db.execute(statement(CREATE_RECORDS, db.last_insert_rowid()))
             changes.append(Change("create", f"topic {spec.name} ({_partitions(spec.partitions)})"))
         elif partitions != spec.partitions:
             raise UserMistake(
@@ -91,15 +93,10 @@ def prune(db: apsw.Connection, topology: Topology) -> list[Change]:
 
 def _delete_topic(db: apsw.Connection, topic: str) -> None:
     for (tp,) in fetch(db, "SELECT tp FROM partitions WHERE topic=?", (topic,)):
-        db.execute("DELETE FROM records WHERE id >= ?1 AND id < ?2", (tp << OFFSET_BITS, (tp + 1) << OFFSET_BITS))
+        db.execute(statement(DROP_RECORDS, tp))
         db.execute("DELETE FROM offsets WHERE tp=?", (tp,))
-    for statement in (
-        "DELETE FROM delayed WHERE topic=?",
-        "DELETE FROM members WHERE topic=?",
-        "DELETE FROM partitions WHERE topic=?",
-        "DELETE FROM topics WHERE topic=?",
-    ):
-        db.execute(statement, (topic,))
+    for table in ("delayed", "members", "partitions", "topics"):
+        db.execute(f"DELETE FROM {table} WHERE topic=?", (topic,))  # noqa: S608 - one of the four above
 
 
 def _partitions(count: int) -> str:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from predictq.brokers.sqlite.schema import OFFSET_BITS
-
 __all__ = ["Held"]
 
 
@@ -22,8 +20,3 @@ class Held:
     redeliveries: int = 0
     next: int = 0
     """Offset after the last record that is known to exist."""
-
-    @property
-    def base(self) -> int:
-        """Rowid of offset 0."""
-        return self.tp << OFFSET_BITS

@@ -7,7 +7,7 @@ import apsw
 from predictq.brokers.port import Lag
 from predictq.brokers.sqlite.assignment import unknown_group
 from predictq.brokers.sqlite.connection import fetch
-from predictq.brokers.sqlite.schema import OFFSET_BITS
+from predictq.brokers.sqlite.schema import statement
 from predictq.brokers.sqlite.topics import unknown_topic
 
 __all__ = ["lag_of"]
@@ -15,7 +15,7 @@ __all__ = ["lag_of"]
 _POSITIONS = """
 SELECT p.tp, p.next, o.off, o.handed FROM offsets o JOIN partitions p ON p.tp = o.tp WHERE o.g=?1 AND p.topic=?2
 """
-_OLDEST = "SELECT ts FROM records WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1"
+_OLDEST = "SELECT ts FROM records_N WHERE off >= ?1 ORDER BY off LIMIT 1"
 _DELAYED = "SELECT count(*), min(ts) FROM delayed WHERE topic=?1"
 _MEMBERS = "SELECT count(*) FROM members WHERE g=?1 AND topic=?2 AND abs(?3 - seen) < claim"
 
@@ -28,12 +28,7 @@ def lag_of(db: apsw.Connection, topic: str, group: str) -> Lag:
         raise unknown_group(group)
     in_flight = sum(handed - off for _, _, off, handed in positions)
     ready = sum(end - handed for _, end, _, handed in positions)
-    oldest = [
-        row[0]
-        for tp, end, off, _ in positions
-        if end > off
-        for row in fetch(db, _OLDEST, ((tp << OFFSET_BITS) + off, (tp << OFFSET_BITS) + end))
-    ]
+    oldest = [row[0] for tp, end, off, _ in positions if end > off for row in fetch(db, statement(_OLDEST, tp), (off,))]
     [(delayed, oldest_delayed)] = fetch(db, _DELAYED, (topic,))
     if oldest_delayed is not None:
         oldest.append(oldest_delayed)

@@ -7,10 +7,11 @@ from pydantic_core import from_json
 from predictq.brokers.port import NO_HEADERS, Record
 from predictq.brokers.sqlite.connection import Connection
 from predictq.brokers.sqlite.held import Held
+from predictq.brokers.sqlite.schema import statement
 
 __all__ = ["Gathering", "Run"]
 
-_READ = "SELECT id, value, key, headers, ts FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+_READ = "SELECT off, value, key, headers, ts FROM records_N WHERE off >= ? AND off < ? ORDER BY off LIMIT ?"
 
 
 class Run(NamedTuple):
@@ -48,13 +49,13 @@ class Gathering:
         end = held.suspect if redeliveries else held.next
         if off >= end:
             return
-        first, base = len(self.records), held.base
+        first = len(self.records)
         records, topic, partition, room = self.records, held.topic, held.partition, self._bytes
         new, at = tuple.__new__, off - 1
         with self._connection.reading() as db:
-            cursor = db.execute(_READ, (base + off, base + end, self._room - first))
+            cursor = db.execute(statement(_READ, held.tp), (off, end, self._room - first))
             try:
-                for identifier, value, key, packed, ts in cursor:
+                for here, value, key, packed, ts in cursor:
                     room -= len(value)
                     if room < 0 and records:
                         self.full = True
@@ -64,7 +65,7 @@ class Gathering:
                         self.full = True
                         if records:
                             break
-                    at = identifier - base
+                    at = here
                     records.append(new(Record, (topic, partition, str(at), value, key, headers, ts, redeliveries)))
                     if self.full:
                         break

@@ -1,16 +1,16 @@
 """The tables, and the check that a file is ours and of a version that this code reads."""
 
+from functools import lru_cache
+
 import apsw
 
 from predictq.errors import UserMistake
 
-__all__ = ["APPLICATION_ID", "OFFSET_BITS", "VERSION", "prepare"]
+__all__ = ["APPLICATION_ID", "CREATE_RECORDS", "DROP_RECORDS", "VERSION", "prepare", "statement"]
 
 VERSION = 1
 APPLICATION_ID = 0x70647131
 """Marks the file as ours (SQLite's `application_id`): "pdq1"."""
-OFFSET_BITS = 40
-"""A record's rowid is its partition's number, shifted by this, plus its offset: one B-tree, read in order."""
 
 _TABLES = """
 CREATE TABLE topics(
@@ -25,14 +25,6 @@ CREATE TABLE partitions(
     next INTEGER NOT NULL DEFAULT 0,        -- offset of the next record
     low INTEGER NOT NULL DEFAULT 0,         -- offset of the oldest one that is kept
     UNIQUE(topic, partition)
-) STRICT;
-
-CREATE TABLE records(
-    id INTEGER PRIMARY KEY,                 -- tp << 40 | offset
-    value BLOB NOT NULL,
-    key BLOB,
-    headers BLOB,                           -- JSON object; NULL when empty
-    ts REAL NOT NULL
 ) STRICT;
 
 CREATE TABLE delayed(
@@ -73,6 +65,25 @@ CREATE TABLE members(
     PRIMARY KEY(g, topic, member)
 ) STRICT, WITHOUT ROWID;
 """
+
+
+CREATE_RECORDS = """
+CREATE TABLE records_N(
+    off INTEGER PRIMARY KEY,
+    value BLOB NOT NULL,
+    key BLOB,
+    headers BLOB,                           -- JSON object; NULL when empty
+    ts REAL NOT NULL
+) STRICT
+"""
+"""A table for each partition, so that appending always happens at a B-tree's end, where it is cheapest."""
+DROP_RECORDS = "DROP TABLE records_N"
+
+
+@lru_cache(maxsize=10_000)
+def statement(sql: str, tp: int) -> str:
+    """A statement on `records_N`, for the partition of this number."""
+    return sql.replace("records_N", f"records_{tp}")
 
 
 def prepare(db: apsw.Connection, where: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from predictq.brokers.sqlite.connection import WAL_LIMIT_BYTES, Connection, fetch
-from predictq.brokers.sqlite.schema import OFFSET_BITS
+from predictq.brokers.sqlite.schema import statement
 
 __all__ = ["Trimmer"]
 
@@ -19,19 +19,17 @@ _SECONDS_BETWEEN = 1.0
 _MOST_AT_ONCE = 5_000
 
 _LET_GO = """
-WITH part AS (
+SELECT tp, low, settled, cutoff FROM (
     SELECT p.tp, p.low, ?1 - t.retention AS cutoff,
            coalesce((SELECT min(off) FROM offsets o WHERE o.tp = p.tp), p.next) AS settled
     FROM partitions p JOIN topics t ON t.topic = p.topic
-)
-SELECT part.tp, part.low, part.settled, part.cutoff
-FROM part JOIN records r ON r.id = (part.tp << ?2) + part.low
-WHERE part.low < part.settled AND r.ts < part.cutoff
+) WHERE low < settled
 """
+_OLD = "SELECT 1 FROM records_N WHERE off = ?1 AND ts < ?2"
 _FIRST_KEPT = """
-SELECT id FROM (SELECT id, ts FROM records WHERE id >= ?1 AND id < ?2 ORDER BY id) WHERE ts >= ?3 LIMIT 1
+SELECT off FROM records_N WHERE off >= ?1 AND off < ?2 AND ts >= ?3 ORDER BY off LIMIT 1
 """
-_DELETE = "DELETE FROM records WHERE id >= ?1 AND id < ?2"
+_DELETE = "DELETE FROM records_N WHERE off < ?1"
 _RAISE = "UPDATE partitions SET low = ?2 WHERE tp = ?1"
 
 
@@ -54,11 +52,19 @@ class Trimmer:
             return
         self._owed, self._next_at = 0, now + _SECONDS_BETWEEN
         cutoff = time.time()
-        if self._connection.rows(f"{_LET_GO} LIMIT 1", (cutoff, OFFSET_BITS)):
+        if self._is_due(cutoff):
             with self._connection.transaction(durable=False) as db:
                 if _delete(db, cutoff) == _MOST_AT_ONCE:
                     self._next_at = now
         self._bound_log()
+
+    def _is_due(self, now: float) -> bool:
+        """Whether there is anything to delete; asked without a lock."""
+        with self._connection.snapshot() as db:
+            for tp, low, _, cutoff in fetch(db, _LET_GO, (now,)):
+                if fetch(db, statement(_OLD, tp), (low, cutoff)):
+                    return True
+        return False
 
     def _bound_log(self) -> None:
         """Empty the write-ahead log where it is too long: under steady load it may never find a quiet moment."""
@@ -73,16 +79,14 @@ class Trimmer:
 def _delete(db: apsw.Connection, now: float) -> int:
     """Delete at most `_MOST_AT_ONCE` records; how many it were."""
     room = _MOST_AT_ONCE
-    for tp, low, settled, cutoff in fetch(db, _LET_GO, (now, OFFSET_BITS)):
-        base = tp << OFFSET_BITS
-        if not room:
-            break
+    for tp, low, settled, cutoff in fetch(db, _LET_GO, (now,)):
         end = min(settled, low + room)
-        kept = fetch(db, _FIRST_KEPT, (base + low, base + end, cutoff))
-        end = kept[0][0] - base if kept else end
-        db.execute(_DELETE, (base + low, base + end))
-        db.execute(_RAISE, (tp, end))
-        room -= end - low
+        kept = fetch(db, statement(_FIRST_KEPT, tp), (low, end, cutoff))
+        end = kept[0][0] if kept else end
+        if end > low:
+            db.execute(statement(_DELETE, tp), (end,))
+            db.execute(_RAISE, (tp, end))
+            room -= end - low
     return _MOST_AT_ONCE - room
 
 
