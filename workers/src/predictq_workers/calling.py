@@ -6,12 +6,11 @@ from typing import Any, Protocol
 
 from predictq.errors import ModelError
 from predictq_workers.model import Failure, Predicted, Servable, is_retryable
+from predictq_workers.wording import said
 
 __all__ = ["Calls", "Guard"]
 
 log = logging.getLogger(__name__)
-
-DETAIL_LENGTH = 500
 
 
 class Guard(Protocol):
@@ -33,7 +32,7 @@ class Calls:
         """Outputs of all inputs, never raising for what the model does; one traceback is logged."""
         self._told = False
         size = self._max_batch_size
-        if len(inputs) <= size:
+        if 0 < len(inputs) <= size:
             return self._call(inputs)
         return _joined(*(self._call(inputs[start : start + size]) for start in range(0, len(inputs), size)))
 
@@ -44,18 +43,18 @@ class Calls:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything
             self._tell(error, len(inputs))
             if is_retryable(error):
-                failure = Failure("model_unavailable", _said(error), retryable=True)
+                failure = Failure("model_unavailable", said(error), retryable=True)
                 return Predicted([None] * len(inputs), dict.fromkeys(range(len(inputs)), failure))
             if len(inputs) == 1:
                 kind = "bad_output" if isinstance(error, ModelError) else "model_error"
-                return Predicted([None], {0: Failure(kind, _said(error))})
+                return Predicted([None], {0: Failure(kind, said(error))})
         half = len(inputs) // 2
         return _joined(self._call(inputs[:half]), self._call(inputs[half:]))
 
     def _tell(self, error: BaseException, size: int) -> None:
         if not self._told:
             self._told = True
-            log.warning("the model failed on %d instances: %s", size, _said(error), exc_info=error)
+            log.warning("the model failed on %d instances: %s", size, said(error), exc_info=error)
 
 
 def _joined(*parts: Predicted) -> Predicted:
@@ -66,8 +65,3 @@ def _joined(*parts: Predicted) -> Predicted:
         outputs += part.outputs
         failures.update((start + index, failure) for index, failure in part.failures.items())
     return Predicted(outputs, failures)
-
-
-def _said(error: BaseException) -> str:
-    said = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
-    return said[:DETAIL_LENGTH]

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from predictq.errors import ModelError
 from predictq_workers.model import INVALID_INPUT, Checked, Failure, Model, Predicted
 from predictq_workers.outputs import as_list, make_json
+from predictq_workers.wording import said
 
 __all__ = ["ClassModel"]
 
@@ -25,7 +26,7 @@ class ClassModel:
             self._one = None if input_type is None else TypeAdapter(input_type).validator
             self._all = None if input_type is None else TypeAdapter(list[input_type]).validator  # type: ignore[valid-type] # known at run time only
         except Exception as error:
-            raise ModelError(f"{name}.Input is no type that pydantic can check: {error}") from error
+            raise ModelError(f"{name}.Input is no type that pydantic can check: {said(error)}") from error
 
     def load(self) -> None:
         """`load()` and `warm_up()` of the class. Raises ModelError with what they raised."""
@@ -36,7 +37,7 @@ class ClassModel:
             try:
                 method()
             except Exception as error:
-                raise ModelError(f"{self._name}.{step}() raised {type(error).__name__}: {error}") from error
+                raise ModelError(f"{self._name}.{step}() raised {said(error)}") from error
 
     def check(self, instances: list[Any]) -> Checked:
         """Each instance as an `Input`, checked in pydantic's JSON mode, as instances come from JSON."""
@@ -66,7 +67,7 @@ class ClassModel:
 
 def _explain(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return f"its check raised {type(error).__name__}: {error}"
+        return f"its check raised {said(error)}"
     found = error.errors(include_url=False, include_input=False)
-    said = "; ".join(f"{'/'.join(map(str, one['loc'])) or 'instance'}: {one['msg']}" for one in found[:3])
-    return said if len(found) <= 3 else f"{said}; and {len(found) - 3} more"
+    text = "; ".join(f"{'/'.join(map(str, one['loc'])) or 'instance'}: {one['msg']}" for one in found[:3])
+    return text if len(found) <= 3 else f"{text}; and {len(found) - 3} more"

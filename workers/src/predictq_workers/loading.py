@@ -12,6 +12,7 @@ from predictq.errors import ModelError
 from predictq.settings import DeploymentSettings
 from predictq_workers.class_model import ClassModel
 from predictq_workers.model import Servable
+from predictq_workers.wording import said
 
 __all__ = ["open_model"]
 
@@ -25,6 +26,8 @@ def open_model(settings: DeploymentSettings, folder: Path) -> Servable:
     """
     named = settings.model
     suffix = Path(named).suffix.lower()
+    if suffix == ".onnx":
+        raise ModelError(f"model {named!r}: .onnx cannot be served yet; save it as .skops, or serve it by a class")
     if suffix in _READERS:
         return _estimator(folder / named, settings, _READERS[suffix])
     module, colon, name = named.partition(":")
@@ -46,7 +49,7 @@ def _estimator(path: Path, settings: DeploymentSettings, read: Callable[[Path, t
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(f"model {path}: cannot be read: {type(error).__name__}: {_line(error)}") from error
+            raise ModelError(f"model {path}: cannot be read: {said(error)}") from error
     for warning in {str(one.message).partition("\n")[0]: one for one in caught}:
         log.warning("model %s: %s", path, warning)
     return SklearnModel(estimator, f"model {path}")
@@ -71,14 +74,9 @@ def _read_skops(path: Path, trusted: tuple[str, ...]) -> Any:
     return skops.io.load(path, trusted=list(trusted))
 
 
-def _read_onnx(path: Path, _: tuple[str, ...]) -> Any:
-    raise ModelError(f"model {path}: .onnx cannot be served yet; save it as .skops or .joblib, or serve it by a class")
-
-
 _READERS: dict[str, Callable[[Path, tuple[str, ...]], Any]] = {
     ".joblib": _read_joblib,
     ".skops": _read_skops,
-    ".onnx": _read_onnx,
 }
 
 
@@ -89,15 +87,11 @@ def _construct(named: str, module: str, name: str, settings: DeploymentSettings,
     try:
         found = importlib.import_module(module)
     except Exception as error:
-        raise ModelError(f"model {named!r}: cannot be imported: {type(error).__name__}: {_line(error)}") from error
+        raise ModelError(f"model {named!r}: cannot be imported: {said(error)}") from error
     model_class = getattr(found, name, None)
     if not callable(model_class):
         raise ModelError(f"model {named!r}: module {module} ({found.__file__}) has no class {name}")
     try:
         return model_class(**settings.options)
     except Exception as error:
-        raise ModelError(f"model {named!r}: constructing it raised {type(error).__name__}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+        raise ModelError(f"model {named!r}: constructing it raised {said(error)}") from error

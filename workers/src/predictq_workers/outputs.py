@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from predictq.errors import ModelError
 from predictq_workers.model import NO_FAILURES, Failure
+from predictq_workers.wording import said
 
 __all__ = ["as_list", "make_json"]
 
@@ -31,8 +32,8 @@ def as_list(outputs: Any, expected: int) -> list[Any]:
 def make_json(outputs: list[Any]) -> Mapping[int, Failure]:
     """Replace in place what JSON has a word for (numpy numbers, dates, models), and tell what it has none for."""
     try:
-        _all(outputs)
-    except ValidationError:
+        to_json(_all(outputs))  # which refuses half a surrogate pair; no check does
+    except (ValidationError, PydanticSerializationError):
         return _make_json_singly(outputs)
     return NO_FAILURES
 
@@ -42,6 +43,7 @@ def _make_json_singly(outputs: list[Any]) -> Mapping[int, Failure]:
     for index, output in enumerate(outputs):
         try:
             outputs[index] = _one(to_jsonable_python(output, inf_nan_mode="constants", fallback=_of_numpy))
+            to_json(outputs[index])
         except ValidationError as error:
             outputs[index] = None
             first = error.errors(include_url=False, include_input=False)[0]
@@ -51,7 +53,7 @@ def _make_json_singly(outputs: list[Any]) -> Mapping[int, Failure]:
             )
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             outputs[index] = None
-            failures[index] = Failure("bad_output", f"the output is not JSON: {error}")
+            failures[index] = Failure("bad_output", f"the output is not JSON: {said(error)}")
     return failures
 
 

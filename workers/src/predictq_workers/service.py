@@ -15,6 +15,7 @@ from predictq_workers.answers import Answers
 from predictq_workers.batch_records import BatchRecords
 from predictq_workers.calling import Calls, Guard
 from predictq_workers.cancels import Cancelled, HearCancels
+from predictq_workers.garbage import settle_garbage_collection
 from predictq_workers.loading import open_model
 from predictq_workers.model import Servable
 from predictq_workers.predicting import Predicting
@@ -30,6 +31,7 @@ def run(settings: Settings, deployment: str) -> int:
     model.load()
     broker = open_broker(settings.broker_url())
     loops = build_loops(settings, deployment, model=model, broker=broker)
+    settle_garbage_collection()
     return run_process(f"worker {deployment}", loops, grace_seconds=settings.worker.grace_seconds, close=broker.close)
 
 

@@ -19,6 +19,7 @@ from predictq.errors import ModelError
 from predictq_workers.features import Features, Frames, Numbers, Texts
 from predictq_workers.model import Checked, Predicted
 from predictq_workers.outputs import as_list, make_json
+from predictq_workers.wording import said
 
 __all__ = ["SklearnModel"]
 
@@ -57,9 +58,9 @@ class SklearnModel:
         try:
             self.predict([[0.0] * self._features.count])
         except ValueError as error:
-            log.info("%s does not take zeros, so the first request warms it up: %s", self._name, error)
+            log.info("%s does not take zeros, so the first request warms it up: %s", self._name, said(error))
         except Exception as error:
-            raise ModelError(f"{self._name}: a first predict raised {type(error).__name__}: {error}") from error
+            raise ModelError(f"{self._name}: a first predict raised {said(error)}") from error
 
     def check(self, instances: list[Any]) -> Checked:
         """Each an array in the order of the features, or an object of named features."""
