@@ -1,0 +1,159 @@
+"""The wheels: what is in them, and that each service runs with its own dependencies alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = {
+    "predictq": "core",
+    "predictq_gateway": "gateway",
+    "predictq_producers": "producers",
+    "predictq_sync": "sync_service",
+    "predictq_workers": "workers",
+}
+WEB = {"fastapi", "starlette", "uvicorn"}
+MODELS = {"joblib", "numpy", "scikit-learn", "scipy", "skops"}
+DATABASE = {"alembic", "pysqlite3", "sqlalchemy"}
+COMMANDS = {
+    "predictq": {"up", "topics", "doctor"},
+    "predictq_gateway": {"gateway"},
+    "predictq_producers": {"submit", "ingest"},
+    "predictq_sync": {"sync", "get", "dead-letters", "db"},
+    "predictq_workers": {"worker"},
+}
+
+HTTP_MODULES = {"predictq_producers.routes", "predictq_sync.routes"}
+"""They need the extra `http`."""
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+names, skipped = sys.argv[1].split(","), sys.argv[2].split(",")
+for name in names:
+    package = importlib.import_module(name)
+    for found in pkgutil.walk_packages(package.__path__, name + "."):
+        if found.name not in skipped and ".migrations" not in found.name and not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+"""
+ASK_FOR_HELP = """
+import sys
+from predictq.cli.main import build_app
+app = build_app()
+for command in sys.argv[1:]:
+    app([command, "--help"], standalone_mode=False)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A virtual environment into which some members were installed."""
+
+    folder: Path
+    packages: frozenset[str]
+
+    def run(self, *command: str) -> str:
+        """What a program of the environment prints, in an empty folder."""
+        program, *rest = command
+        done = subprocess.run(
+            [str(self.folder / "bin" / program), *rest],
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def _uv() -> str:
+    found = shutil.which("uv", path=f"{ROOT / '.tools/bin'}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        message = "uv is missing; `make test` brings it"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def _call(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel of each member, by the name of its package."""
+    folder = tmp_path_factory.mktemp("wheels")
+    _call(_uv(), "build", "--quiet", "--all-packages", "--wheel", "--python", sys.executable, "--out-dir", str(folder))
+    return {wheel.name.split("-")[0]: wheel for wheel in folder.glob("*.whl")}
+
+
+@pytest.fixture(scope="module")
+def install(
+    wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Sequence[str]], Environment]:
+    """Makes environments, each of the wheels of some members and what these need."""
+
+    def make(members: Sequence[str]) -> Environment:
+        folder = tmp_path_factory.mktemp("environment") / "venv"
+        uv = _uv()
+        _call(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
+        chosen = [str(wheels[member]) for member in members]
+        constraints = str(ROOT / "constraints.txt")
+        _call(uv, "pip", "install", "--quiet", "--python", str(folder), "--constraint", constraints, *chosen)
+        listed = json.loads(_call(uv, "pip", "list", "--python", str(folder), "--format", "json"))
+        return Environment(folder=folder, packages=frozenset(package["name"] for package in listed))
+
+    return make
+
+
+def test_a_wheel_holds_one_typed_package_and_all_its_modules(wheels: dict[str, Path]) -> None:
+    assert set(wheels) == set(MEMBERS)
+    for package, wheel in wheels.items():
+        names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+        assert f"{package}/py.typed" in names
+        source = ROOT / MEMBERS[package] / "src"
+        files = {
+            str(file.relative_to(source))
+            for file in source.rglob("*")
+            if file.is_file() and "__pycache__" not in file.parts
+        }
+        assert names == files
+
+
+def test_all_members_together_have_all_commands(install: Callable[[Sequence[str]], Environment]) -> None:
+    environment = install(list(MEMBERS))
+    shown = environment.run("predictq", "--help")
+    for commands in COMMANDS.values():
+        for command in commands:
+            assert f" {command} " in shown, command
+
+
+@pytest.mark.parametrize(
+    ("members", "absent"),
+    [
+        (["predictq"], WEB | MODELS | DATABASE),
+        (["predictq", "predictq_producers"], WEB | MODELS | DATABASE),
+        (["predictq", "predictq_workers"], WEB | DATABASE),
+        (["predictq", "predictq_sync"], WEB | MODELS),
+        (["predictq", "predictq_producers", "predictq_sync", "predictq_gateway"], MODELS),
+    ],
+    ids=["core", "producers", "workers", "sync", "gateway"],
+)
+def test_a_service_installs_and_speaks_without_what_others_need(
+    members: list[str], absent: set[str], install: Callable[[Sequence[str]], Environment]
+) -> None:
+    environment = install(members)
+    assert environment.packages & absent == set()
+    skipped = set() if "fastapi" in environment.packages else HTTP_MODULES
+    environment.run("python", "-c", IMPORT_ALL, ",".join(members), ",".join(skipped))
+    environment.run("python", "-c", ASK_FOR_HELP, *(command for member in members for command in COMMANDS[member]))
