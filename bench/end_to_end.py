@@ -25,26 +25,33 @@ TYPE_FIELD = f'"type":"{PREDICTION_TYPE}"'.encode()
 
 
 def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
-    """Requests/s, and what was lost or doubled."""
+    """Requests/s, what each process spends on a request, and what was lost or doubled."""
     workload = prepare(root, 50_000 if quick else 200_000)
     rates, lost, doubled = [], [], []
+    spent: dict[str, list[float]] = {}
     for _ in range(rounds):
         with staged(root, workload) as stage:
-            rates.append(_flow(stage, workload))
+            seconds, cpu_seconds = _flow(stage, workload)
             wrong = _audit(stage, workload)
+        rates.append(workload.count / seconds)
+        for name, each in cpu_seconds.items():
+            spent.setdefault(name, []).append(each / workload.count * 1e6)
         lost.append(float(wrong[0]))
         doubled.append(float(wrong[1]))
     return [
         Figure(name="publish to readable row", unit="requests/s", rounds=tuple(rates), goal=15_000),
+        *(Figure(name=f"CPU of {name} for a request", unit="µs", rounds=tuple(spent[name])) for name in spent),
         Figure(name="lost: accepted without a row", unit="", rounds=tuple(lost), goal=0, better="less"),
         Figure(name="doubled or foreign: rows and events", unit="", rounds=tuple(doubled), goal=0, better="less"),
     ]
 
 
-def _flow(stage: Stage, workload: Workload) -> float:
+def _flow(stage: Stage, workload: Workload) -> tuple[float, dict[str, float]]:
+    """Seconds from the first publish to the last row, and CPU seconds of the processes meanwhile."""
     stage.run("db", "upgrade")
     with closing(stage.broker.admin()) as admin:
         processes = [stage.start("worker", DEPLOYMENT), stage.start("sync")]
+        before = [process.cpu_seconds() for process in processes]
         publisher = stage.publishing(workload.messages)
         if publisher.stdout is None:
             raise RuntimeError("the publisher has no standard output")
@@ -57,9 +64,10 @@ def _flow(stage: Stage, workload: Workload) -> float:
         until(lambda: left_of(admin) == 0, *processes)
         until(lambda: left_of_sync(admin) == 0, *processes)
         seconds = time.time() - started
+        spent = {p.name: p.cpu_seconds() - at for p, at in zip(processes, before, strict=True)}
         for process in processes:
             process.stop()
-    return workload.count / seconds
+    return seconds, spent
 
 
 def left_of_sync(admin: Admin) -> int:
