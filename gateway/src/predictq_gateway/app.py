@@ -23,10 +23,10 @@ from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
 from predictq_producers.publishing import Publisher
 from predictq_producers.requests import request_makers
-from predictq_producers.routes import submit_router
+from predictq_producers.routes import add_submit_route
 from predictq_sync.lookup import Lookup
 from predictq_sync.reading import Reader
-from predictq_sync.routes import read_router
+from predictq_sync.routes import add_read_routes
 from predictq_sync.waiting import CommitHandler, Waiting
 
 __all__ = ["Gateway"]
@@ -61,24 +61,24 @@ class Gateway:
             description=DESCRIPTION,
             lifespan=self._lifespan,
             redoc_url=None,
+            redirect_slashes=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
-        self.app.include_router(
-            submit_router(
-                makers,
-                self.publisher,
-                self._waiting,
-                max_body_bytes=limits.max_body_bytes,
-                max_wait_seconds=limits.max_wait_seconds,
-            )
+        add_submit_route(
+            self.app.router,
+            makers,
+            self.publisher,
+            self._waiting,
+            max_body_bytes=limits.max_body_bytes,
+            max_wait_seconds=limits.max_wait_seconds,
         )
-        self.app.include_router(
-            read_router(
-                Lookup(reader, self._waiting),
-                self._waiting,
-                self.publisher.hint,
-                names=names,
-                max_wait_seconds=limits.max_wait_seconds,
-            )
+        add_read_routes(
+            self.app.router,
+            Lookup(reader, self._waiting),
+            self._waiting,
+            self.publisher.hint,
+            names=names,
+            max_wait_seconds=limits.max_wait_seconds,
         )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))

@@ -1,11 +1,12 @@
 """The write side of the HTTP API: `POST /v1/endpoints/{endpoint}/predictions`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
 from predictq.ids import derived_id, new_id
@@ -16,7 +17,7 @@ from predictq_producers.publishing import Publisher
 from predictq_producers.refusals import Fault, Refused
 from predictq_producers.requests import Prepared, RequestMaker, maker_of
 
-__all__ = ["Expectation", "Results", "submit_router"]
+__all__ = ["Expectation", "Results", "add_submit_route"]
 
 NO_CALLER = ""
 """Who sent a key; one for all until there is authentication."""
@@ -39,16 +40,19 @@ class Results(Protocol):
         """The hash of the instances known under an id."""
 
 
-def submit_router(
+def add_submit_route(
+    router: APIRouter,
     makers: Mapping[str, RequestMaker],
     publisher: Publisher,
     results: Results,
     *,
     max_body_bytes: int,
     max_wait_seconds: float,
-) -> APIRouter:
-    """The submit route of all endpoints."""
-    router = APIRouter(tags=["predictions"])
+) -> None:
+    """Add the submit route of all endpoints.
+
+    To the app's own router, and first: matching a nested router costs more than making a request.
+    """
     keyed = KeyedSubmits(results.hash_of)
 
     async def accept(prepared: Prepared, *, with_key: bool) -> None:
@@ -58,15 +62,6 @@ def submit_router(
         else:
             await publisher.publish(prepared.message)
 
-    @router.post(
-        "/v1/endpoints/{endpoint}/predictions",
-        summary="Submit a request",
-        operation_id="submit",
-        status_code=202,
-        response_class=Response,
-        responses=SUBMIT_RESPONSES,
-        openapi_extra={"requestBody": SUBMIT_BODY, "parameters": SUBMIT_PARAMETERS},
-    )
     async def submit(endpoint: str, request: Request) -> Response:
         """Accepted means that the broker holds the request durably; `GET` its `Location` for the result.
 
@@ -91,7 +86,32 @@ def submit_router(
             body = await expectation.finished(prefer.wait_seconds - (time.monotonic() - arrived))
         return _queued(prepared, endpoint, prefer) if body is None else _finished(prepared, body, prefer)
 
-    return router
+    router.add_api_route(
+        "/v1/endpoints/{endpoint}/predictions",
+        submit,
+        methods=["POST"],
+        tags=["predictions"],
+        summary="Submit a request",
+        operation_id="submit",
+        status_code=202,
+        response_class=Response,
+        responses=SUBMIT_RESPONSES,
+        openapi_extra={"requestBody": SUBMIT_BODY, "parameters": SUBMIT_PARAMETERS},
+        route_class_override=_RawRoute,
+    )
+
+
+class _RawRoute(APIRoute):
+    """Calls its function as it is: FastAPI's solving of parameters costs several times what a submit does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        submit = self.endpoint
+
+        async def handle(request: Request) -> Response:
+            response: Response = await submit(request.path_params["endpoint"], request)
+            return response
+
+        return handle
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

@@ -16,7 +16,7 @@ from predictq_sync.lookup import Lookup
 from predictq_sync.reading import RequestBody
 from predictq_sync.waiting import Waiting
 
-__all__ = ["read_router"]
+__all__ = ["add_read_routes"]
 
 RETRY_AFTER = "1"
 READ_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -36,14 +36,20 @@ CANCEL_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def read_router(
-    lookup: Lookup, waiting: Waiting, hint: Callable[[Message], None], *, names: Names, max_wait_seconds: float
-) -> APIRouter:
-    """The routes that read and cancel. `hint` publishes without a promise."""
-    router = APIRouter(tags=["predictions"])
+def add_read_routes(
+    router: APIRouter,
+    lookup: Lookup,
+    waiting: Waiting,
+    hint: Callable[[Message], None],
+    *,
+    names: Names,
+    max_wait_seconds: float,
+) -> None:
+    """Add the routes that read and cancel. `hint` publishes without a promise."""
 
     @router.get(
         "/v1/predictions/{request_id}",
+        tags=["predictions"],
         summary="Read a request and its predictions",
         operation_id="read",
         response_class=Response,
@@ -68,6 +74,7 @@ def read_router(
 
     @router.post(
         "/v1/predictions/{request_id}/cancel",
+        tags=["predictions"],
         summary="Cancel a request",
         operation_id="cancel",
         response_class=Response,
@@ -85,8 +92,6 @@ def read_router(
             hint(Message(names.cancels, CANCEL.encode(new_cancel([request_id], now))))
             hint(Message(names.commits, COMMIT.encode(new_commit([request_id], now))))
         return _answer(request_id, body)
-
-    return router
 
 
 def _answer(request_id: str, body: RequestBody | None) -> Response:
