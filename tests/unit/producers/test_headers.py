@@ -1,0 +1,50 @@
+"""Prefer and Idempotency-Key."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from predictq_producers.headers import Preferences, idempotency_key, preferences
+from predictq_producers.refusals import Refused
+
+
+@pytest.mark.parametrize(
+    ("header", "wait", "respond_async"),
+    [
+        (None, None, False),
+        ("wait=10", 10, False),
+        ("Wait = 10", 10, False),
+        ('wait="10"', 10, False),
+        ("respond-async, wait=5", 5, True),
+        ('return=minimal; foo="some, text", wait=7', 7, False),
+        ('foo="a, wait=3", respond-async', None, True),
+        ("wait=3, wait=9", 3, False),
+        ("wait=100000", 60, False),
+        ("wait=-1", None, False),
+        ("wait=1.5", None, False),
+        ("wait", None, False),
+        ("respond-async;x=y", None, True),
+    ],
+)
+def test_preferences(header, wait, respond_async):
+    assert preferences(header, max_wait_seconds=60) == Preferences(wait_seconds=wait, respond_async=respond_async)
+
+
+@given(st.text(max_size=200))
+def test_no_prefer_header_is_an_error(header):
+    preferences(header, max_wait_seconds=60)
+
+
+def test_a_hostile_prefer_header_is_read_in_linear_time():
+    preferences('a="' + '\\"' * 30_000 + ";" * 30_000 + '"' * 3, max_wait_seconds=60)
+
+
+def test_a_key_may_be_quoted():
+    assert idempotency_key('"a b"') == idempotency_key("a b") == "a b"
+
+
+@pytest.mark.parametrize("header", ["", '""', "\x07", "é", "x" * 256])
+def test_what_is_no_key_is_refused(header):
+    with pytest.raises(Refused) as refused:
+        idempotency_key(header)
+    assert refused.value.status == 400
