@@ -122,6 +122,18 @@ def test_a_claim_that_nobody_took_is_still_good(rig: Rig) -> None:
     assert rig.left() == 0
 
 
+def test_claims_outlast_a_time_in_which_nobody_could_renew_them(rig: Rig) -> None:
+    rig.publish("a")
+    busy, batch = frozen(rig)
+    eventually(lambda: rig.lag().members == 0, "its claim has run out")
+    newcomer = rig.consumer(claim_seconds=CLAIM, idle_seconds=CLAIM / 4)
+    assert rig.nothing_for(newcomer)
+    assert busy.extend(batch)
+    assert rig.nothing_for(newcomer)
+    assert busy.settle(batch, [Done((Message(PREDICTIONS, b"kept"),))]) == 0
+    assert values(rig.served(rig.consumer(group=STORE), 1)) == ["kept"]
+
+
 def test_extending_keeps_a_claim_for_as_long_as_it_takes(rig: Rig) -> None:
     rig.publish("a")
     consumer, batch = frozen(rig)

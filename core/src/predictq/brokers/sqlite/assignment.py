@@ -1,9 +1,11 @@
 """Who reads which partition: members show signs of life, and each takes its share of every topic.
 
 A partition belongs to its owner as long as the owner gives signs of life. Each take raises the epoch, by which settling
-tells whether the claim is still its own.
+tells whether the claim is still its own. When nobody at all could give a sign for a while (the file was locked, the
+machine slept), nobody is taken for dead until all have had the time to give one.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -36,12 +38,19 @@ SELECT o.tp, p.partition, o.off, o.handed, o.suspect, o.redeliveries, o.owner, o
 FROM partitions p JOIN offsets o ON o.tp = p.tp AND o.g = ?1
 WHERE p.topic = ?2 ORDER BY p.partition
 """
-_MEMBERS = "SELECT member FROM members WHERE g=?1 AND topic=?2 AND abs(?3 - seen) < claim ORDER BY member"
+_MEMBERS = """
+SELECT member FROM members, pulse
+WHERE g=?1 AND topic=?2 AND (abs(?3 - seen) < claim OR abs(?3 - since) < claim) ORDER BY member
+"""
 _SIGN = """
 INSERT INTO members(g, topic, member, seen, claim) VALUES(?1, ?2, ?3, ?4, ?5)
 ON CONFLICT(g, topic, member) DO UPDATE SET seen = excluded.seen, claim = excluded.claim
 """
-_BURY = "DELETE FROM members WHERE g=?1 AND abs(?2 - seen) >= claim"
+_BURY = """
+DELETE FROM members
+WHERE g=?1 AND abs(?2 - seen) >= claim AND abs(?2 - (SELECT since FROM pulse)) >= claim
+"""
+_PULSE = "UPDATE pulse SET since = CASE WHEN abs(?1 - last) > ?2 THEN ?1 ELSE since END, last = ?1"
 _TAKE = """
 UPDATE offsets SET owner=?3, epoch=?4, handed=off, suspect=?5, redeliveries=?6 WHERE g=?1 AND tp=?2
 """
@@ -66,14 +75,14 @@ class Assignment:
         self._generation = -1
         self.held: dict[str, list[Held]] = {topic: [] for topic in subscription.topics}
 
-    def renew(self, now: float) -> None:
+    def renew(self) -> None:
         """Give a sign of life, give back what is above the fair share, take what is free up to it.
 
-        Only while nothing is in hand. `now` is in Unix seconds: the one clock that all processes share.
+        Only while nothing is in hand.
         """
         s, group = self._subscription, self._group
         with self._connection.transaction(durable=False) as db:
-            _sign(db, s, group, now)
+            now = _sign(db, s, group)
             db.execute(_BURY, (group, now))
             if not self._joined or db.changes():
                 db.execute(_CHANGED, (group,))
@@ -88,9 +97,9 @@ class Assignment:
         rows = self._connection.rows("SELECT generation FROM consumer_groups WHERE g=?", (self._group,))
         return not rows or rows[0][0] != self._generation
 
-    def sign(self, now: float) -> None:
+    def sign(self) -> None:
         """Only the sign of life."""
-        sign_of_life(self._connection, self._subscription, self._group, now)
+        sign_of_life(self._connection, self._subscription, self._group)
 
     def hand_out(self, runs: Sequence[Run]) -> set[int]:
         """Write down what is about to be handed out; returns the partitions that were lost, by their numbers."""
@@ -109,6 +118,8 @@ class Assignment:
 
     def give_back(self) -> None:
         """Give back everything, at once and uncounted, and leave the group."""
+        if not self._joined:
+            return
         group, member = self._group, self._subscription.member
         with self._connection.transaction(durable=False) as db:
             for held in self.everything():
@@ -165,15 +176,19 @@ def share_of(rank: int, shift: int, partitions: int, members: int) -> int:
     return whole + ((rank + shift) % members < rest)
 
 
-def sign_of_life(connection: Connection, subscription: Subscription, group: str, now: float) -> None:
+def sign_of_life(connection: Connection, subscription: Subscription, group: str) -> None:
     """Say that the member is alive."""
     with connection.transaction(durable=False) as db:
-        _sign(db, subscription, group, now)
+        _sign(db, subscription, group)
 
 
-def _sign(db: apsw.Connection, subscription: Subscription, group: str, now: float) -> None:
+def _sign(db: apsw.Connection, subscription: Subscription, group: str) -> float:
+    # The clock is read after the wait for the lock. Unix time: the one clock that all processes share.
+    now = time.time()
+    db.execute(_PULSE, (now, subscription.claim_seconds / 2))
     for topic in subscription.topics:
         db.execute(_SIGN, (group, topic, subscription.member, now, subscription.claim_seconds))
+    return now
 
 
 def unknown_group(group: str) -> UserMistake:

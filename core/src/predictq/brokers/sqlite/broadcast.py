@@ -22,10 +22,10 @@ class Broadcast:
     def __init__(self, connection: Connection, subscription: Subscription) -> None:
         self.held: dict[str, list[Held]] = {topic: _from_now_on(connection, topic) for topic in subscription.topics}
 
-    def renew(self, _now: float) -> None:
+    def renew(self) -> None:
         """Nothing to renew."""
 
-    def sign(self, _now: float) -> None:
+    def sign(self) -> None:
         """Nobody to give a sign to."""
 
     def stale(self) -> bool:

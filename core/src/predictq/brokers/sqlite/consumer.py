@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from predictq.brokers.port import Batch, Message, Subscription, Verdict
-from predictq.brokers.sqlite.appending import append, plan
+from predictq.brokers.sqlite.appending import Plan, append, plan
 from predictq.brokers.sqlite.assignment import Assignment
 from predictq.brokers.sqlite.bell import bell_of
 from predictq.brokers.sqlite.broadcast import Broadcast
@@ -13,7 +13,7 @@ from predictq.brokers.sqlite.connection import Connection, Place
 from predictq.brokers.sqlite.delayed import delay, move_due, next_due
 from predictq.brokers.sqlite.extending import Extender
 from predictq.brokers.sqlite.reading import Gathering, Run
-from predictq.brokers.sqlite.settling import outcomes_of
+from predictq.brokers.sqlite.settling import Outcome, outcomes_of
 from predictq.brokers.sqlite.topics import Topics
 from predictq.brokers.sqlite.trimming import Trimmer
 
@@ -68,14 +68,8 @@ class SqliteConsumer:
         outcomes = outcomes_of(batch, verdicts, self._subscription) if batch or verdicts else []
         if batch and batch is not self._in_hand:
             raise RuntimeError("this batch is not in hand: it was settled before, or is another consumer's")
-        planned = plan([*(m for outcome in outcomes for m in outcome.messages), *also], self._topics)
-        with self._connection.transaction(durable=True) as db:
-            kept = [outcome for outcome in outcomes if self._assignment.advance(db, outcome)]
-            if len(kept) < len(outcomes):
-                extra = also if kept else ()
-                planned = plan([*(m for outcome in kept for m in outcome.messages), *extra], self._topics)
-            append(db, planned, self._topics, time.time())
-            delay(db, [later for outcome in kept for later in outcome.later])
+        planned = plan([*_messages(outcomes), *also], self._topics)
+        kept = self._write(outcomes, planned, also) if planned or self._subscription.group else outcomes
         self._in_hand = None
         for outcome in kept:
             outcome.held.off = outcome.end
@@ -107,6 +101,16 @@ class SqliteConsumer:
             self._extender.close()
             self._connection.close()
 
+    def _write(self, outcomes: Sequence[Outcome], planned: Plan, also: Sequence[Message]) -> Sequence[Outcome]:
+        """Everything in one transaction, without what was lost; returns what was not."""
+        with self._connection.transaction(durable=True) as db:
+            kept = [outcome for outcome in outcomes if self._assignment.advance(db, outcome)]
+            if len(kept) < len(outcomes):
+                planned = plan([*_messages(kept), *(also if kept else ())], self._topics)
+            append(db, planned, self._topics, time.time())
+            delay(db, [later for outcome in kept for later in outcome.later])
+        return kept
+
     def _gather(self, max_messages: int, max_bytes: int, max_wait: float) -> Batch:
         gathering = Gathering(self._connection, max_messages, max_bytes)
         started = time.monotonic()
@@ -137,10 +141,10 @@ class SqliteConsumer:
             return
         self._sign_at = now + self._subscription.claim_seconds / 4
         if waiting:
-            self._assignment.sign(time.time())
+            self._assignment.sign()
         else:
             self._renew_at = self._sign_at
-            self._assignment.renew(time.time())
+            self._assignment.renew()
             self._seen_version = -1
 
     def _changed(self) -> bool:
@@ -187,3 +191,7 @@ class SqliteConsumer:
                 gathering.drop(lost)
                 self._renew_at = 0.0
         return Batch(gathering.records, claim=gathering.runs, received_at=time.time())
+
+
+def _messages(outcomes: Sequence[Outcome]) -> list[Message]:
+    return [message for outcome in outcomes for message in outcome.messages]

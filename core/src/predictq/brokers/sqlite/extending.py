@@ -1,7 +1,6 @@
 """Keeping a claim while the consumer's own thread is busy with the batch."""
 
 import threading
-import time
 from collections.abc import Sequence
 
 from predictq.brokers.port import Subscription
@@ -30,7 +29,7 @@ class Extender:
         with self._lock:
             if self._connection is None:
                 self._connection = Connection(self._place)
-            sign_of_life(self._connection, self._subscription, group, time.time())
+            sign_of_life(self._connection, self._subscription, group)
             return all(self._connection.rows(_MINE, (group, tp, member, epoch)) for tp, epoch in claims)
 
     def close(self) -> None:

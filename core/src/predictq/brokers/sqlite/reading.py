@@ -75,7 +75,7 @@ class Gathering:
         if len(records) > first:
             self._reached[held.tp] = at + 1
             self.runs.append(Run(held, held.epoch, off, at + 1, first, len(records)))
-        if len(records) == self._room or (redeliveries and held.next > end):
+        if len(records) == self._room or room <= 0 or (redeliveries and held.next > end):
             self.full = True
 
     def drop(self, lost: set[int]) -> None:

@@ -64,6 +64,12 @@ CREATE TABLE members(
     claim REAL NOT NULL,                    -- seconds for which that sign counts
     PRIMARY KEY(g, topic, member)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pulse(
+    last REAL NOT NULL,                     -- the newest sign of life of any member of any group
+    since REAL NOT NULL                     -- when signs began to come again after a time without any
+) STRICT;
+INSERT INTO pulse(last, since) VALUES(0, 0);
 """
 
 
