@@ -1,0 +1,73 @@
+"""Migrations give the tables of the code, once, whoever starts first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from predictq.errors import UserMistake
+from predictq_sync.database import Database
+from predictq_sync.migrations import revision_of, upgrade
+from predictq_sync.tables import metadata
+
+SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL ORDER BY name"
+
+
+def test_migrations_give_exactly_the_tables(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_give_exactly_the_ddl(database: Database, tmp_path: Path) -> None:
+    made = Database(f"sqlite:///{tmp_path}/made.db")
+    made.create()
+    with made.write() as connection:
+        metadata.create_all(connection)
+
+    schemas = []
+    for each in (database, made):
+        with each.read() as connection:
+            schemas.append([tuple(row) for row in connection.exec_driver_sql(SCHEMA)])
+    made.close()
+
+    assert schemas[0] == schemas[1]
+
+
+def test_a_second_upgrade_has_nothing_to_do(database: Database) -> None:
+    assert revision_of(database) == "0001"
+    assert upgrade(database) is False
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(UserMistake, match=r"'9999'.*newer version"):
+        upgrade(database)
+
+
+def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new/predictions.db"
+    program = (
+        "import sys\n"
+        "from predictq_sync.database import Database\n"
+        "from predictq_sync.migrations import upgrade\n"
+        "sys.stdin.read()\n"
+        f"print(upgrade(Database({url!r})))\n"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    said = sorted(process.communicate(timeout=100)[0].strip() for process in started)
+
+    assert said == ["False"] * 2 + ["True"]
+    assert [process.returncode for process in started] == [0] * 3

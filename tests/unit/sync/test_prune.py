@@ -1,0 +1,102 @@
+"""Nothing is kept for ever, and nothing is deleted early."""
+
+from itertools import count
+
+import pytest
+from tests.unit.sync.conftest import LIMITS, NAMES, NOW, batch, make_store, prediction, request, rows_of
+
+from predictq.brokers import Record
+from predictq.ids import derived_id
+from predictq.settings import RetentionSettings
+from predictq_sync import prune as module
+from predictq_sync.database import Database
+from predictq_sync.dead_letters import DeadLetterKeeper
+from predictq_sync.ledger import Ledger
+from predictq_sync.prune import Pruned, Retention, prune
+from predictq_sync.retiring import cancel_retired
+from predictq_sync.store import Store
+
+DAY = 86_400.0
+RETENTION = RetentionSettings(requests_seconds=30 * DAY, batches_seconds=30 * DAY, dead_letters_seconds=90 * DAY)
+OLD, YOUNG = NOW - 31 * DAY, NOW - 29 * DAY
+_numbers = count()
+
+
+def _made(ledger: Ledger, now: float) -> str:
+    request_id = derived_id(str(next(_numbers)))
+    ledger.handle([request(request_id, now=now)])
+    return request_id
+
+
+def test_finished_requests_go_with_their_predictions(database: Database, ledger: Ledger) -> None:
+    answered_then = make_store(database)
+    answered_then._clock = lambda: OLD + 60
+    old, young = _made(ledger, OLD), _made(ledger, YOUNG)
+    late = _made(ledger, OLD)
+    answered_then.handle([prediction(old), prediction(old, deployment="dark", shadow=True), prediction(young)])
+    make_store(database).handle([prediction(late)])
+
+    assert prune(database, RETENTION, NOW, dry_run=True) == Pruned(requests=1, batches=0, dead_letters=0)
+    assert len(rows_of(database, "requests", "id")) == 3
+    assert prune(database, RETENTION, NOW) == Pruned(requests=1, batches=0, dead_letters=0)
+
+    assert {row["id"] for row in rows_of(database, "requests", "id")} == {young, late}
+    assert {row["request_id"] for row in rows_of(database, "predictions", "request_id")} == {young, late}
+
+
+def test_what_was_never_answered_and_what_was_never_asked_goes_too(
+    database: Database, ledger: Ledger, store: Store
+) -> None:
+    _made(ledger, OLD)
+    store.handle([prediction(derived_id("stub"), now=OLD)])
+    waiting = _made(ledger, YOUNG)
+
+    assert prune(database, RETENTION, NOW).requests == 2
+    assert [row["id"] for row in rows_of(database, "requests", "id")] == [waiting]
+    assert rows_of(database, "predictions", "request_id") == []
+
+
+def test_mini_batches_and_dead_letters_go(database: Database, store: Store) -> None:
+    store.handle([batch("old", now=OLD), batch("young", now=YOUNG)])
+    keeper = DeadLetterKeeper(database=database, limits=LIMITS, clock=lambda: NOW - 91 * DAY)
+    keeper.handle([Record(NAMES.dead_letters("tumours"), 0, "1", b"", None, {}, OLD, 0)])
+
+    assert prune(database, RETENTION, NOW) == Pruned(requests=0, batches=1, dead_letters=1)
+    assert [row["id"] for row in rows_of(database, "batches", "id")] == ["young"]
+
+
+def test_in_the_background_a_chunk_goes_at_a_time(
+    database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", 2)
+    for _ in range(5):
+        _made(ledger, OLD)
+    now = 0.0
+    retention = Retention(database, RETENTION, clock=lambda: NOW, monotonic=lambda: now)
+
+    left = []
+    for _ in range(3):
+        retention()
+        left.append(len(rows_of(database, "requests", "id")))
+    assert left == [3, 1, 0]
+
+    _made(ledger, OLD)
+    retention()
+    assert len(rows_of(database, "requests", "id")) == 1, "looked again before its time"
+    now = 61.0
+    retention()
+    assert rows_of(database, "requests", "id") == []
+
+
+def test_what_a_removed_deployment_owes_is_cancelled(database: Database, ledger: Ledger, store: Store) -> None:
+    both, gone, kept = (derived_id(name) for name in ("both", "gone", "kept"))
+    ledger.handle([request(both, deployments=["linear", "old"]), request(gone, deployments=["old"]), request(kept)])
+    store.handle([prediction(both)])
+
+    assert cancel_retired(database, {"linear", "forest"}, NOW) == 2
+    assert {row["id"]: row["status"] for row in rows_of(database, "requests", "id")} == {
+        both: "partial",
+        gone: "cancelled",
+        kept: "queued",
+    }
+    assert cancel_retired(database, {"linear", "forest"}, NOW) == 0

@@ -1,0 +1,74 @@
+"""What the database reads of a message accepts what the messages' own codecs accept."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.sync.conftest import batch, prediction, request
+
+from predictq.errors import BadMessage
+from predictq.messages import BATCH, PREDICTION, REQUEST
+from predictq_sync import skimming
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.text(max_size=5),
+    st.just([]),
+    st.just({}),
+    st.just([[1.5, "a", None]]),
+    st.just([{"a": {"b": [1]}}, 3, "x", None]),
+)
+REQUEST_VALUE = request("a", metadata={"b": "c"}).value
+EMITTED_VALUES = (prediction("a", outputs=[{"label": 1}, None]).value, batch("a").value)
+
+
+@given(data=st.data())
+def test_requests(data: st.DataObject) -> None:
+    changed = _change(data, REQUEST_VALUE)
+    assert _accepts(skimming.REQUEST, changed) == _accepts(REQUEST, changed)
+
+
+@given(data=st.data(), value=st.sampled_from(EMITTED_VALUES))
+def test_predictions_and_mini_batches(data: st.DataObject, value: bytes) -> None:
+    changed = _change(data, value)
+    assert _accepts(skimming.EMITTED, changed) == (_accepts(PREDICTION, changed) or _accepts(BATCH, changed))
+
+
+@pytest.mark.parametrize("key", ["", "a\0b", "a\nb", "x" * 129])
+def test_what_no_index_takes_is_refused(key: str) -> None:
+    with pytest.raises(BadMessage, match=r"^id: "):
+        skimming.REQUEST.decode(request(key).value)
+
+
+def test_a_skimmed_request_has_all_that_the_ledger_writes() -> None:
+    whole: Any = REQUEST.decode(REQUEST_VALUE)
+    skimmed: Any = skimming.REQUEST.decode(REQUEST_VALUE)
+    assert skimmed["data"].keys() == whole["data"].keys()
+    assert {k: v for k, v in skimmed["data"].items() if k != "instances"} == {
+        k: v for k, v in whole["data"].items() if k != "instances"
+    }
+
+
+def _change(data: st.DataObject, value: bytes) -> bytes:
+    """The message with one thing replaced or taken away, on either level; names and ids stay as they are."""
+    event = json.loads(value)
+    place = event if data.draw(st.booleans()) else event["data"]
+    bounded = {"id", "request_id", "deployment", "deployments", "endpoint", "redrive"}
+    key = data.draw(st.sampled_from(sorted(place.keys() - bounded)))
+    if data.draw(st.booleans()):
+        place[key] = data.draw(JUNK)
+    else:
+        del place[key]
+    return json.dumps(event).encode()
+
+
+def _accepts(codec: Any, value: bytes) -> bool:
+    try:
+        codec.decode(value)
+    except BadMessage:
+        return False
+    return True
