@@ -10,14 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
     DisconnectionError,
     IntegrityError,
-    NoSuchModuleError,
     TimeoutError,  # noqa: A004 - SQLAlchemy's, of its pool
 )
 from sqlalchemy.pool import QueuePool
@@ -30,6 +29,7 @@ BUSY_SECONDS = 10.0
 """How long a writer waits for the writer of another process."""
 WAL_RESET_FIXED = (3, 51, 3)
 """SQLite before this can corrupt a WAL when a checkpoint meets a commit (https://sqlite.org/wal.html#walresetbug)."""
+_EXPECTED = "sqlite:///path or postgresql+psycopg://user@host/name would be right"
 
 
 class Database:
@@ -40,17 +40,17 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        parsed = _parse(url)
-        self.dialect = parsed.get_backend_name()
         self.path: Path | None = None
         self._turn: AbstractContextManager[object] = nullcontext()
-        if self.dialect == "sqlite":
-            self.path = Path(parsed.database or "")
+        scheme, _, rest = url.partition("://")
+        if scheme == "sqlite":
+            self.path = _sqlite_path(url, rest)
             # Writers of one process queue here instead of in SQLite's busy handler, which sleeps.
             self._turn = threading.Lock()
             self.engine = _sqlite_engine(self.path)
         else:
-            self.engine = _postgresql_engine(parsed)
+            self.engine = _postgresql_engine(url)
+        self.dialect = self.engine.dialect.name
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -84,26 +84,29 @@ class Database:
         self.engine.dispose()
 
 
-def _parse(url: str) -> URL:
-    expected = "sqlite:///path or postgresql+psycopg://user@host/name would be right"
+def _sqlite_path(url: str, rest: str) -> Path:
+    """The path as it is written: a folder's name may hold a percent or a question mark."""
+    if not rest.startswith("/") or rest[1:] in {"", ":memory:"}:
+        raise UserMistake(f"database: {url!r} names no file that several processes could share; {_EXPECTED}")
+    return Path(rest[1:])
+
+
+def _postgresql_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise UserMistake(f"database: {url!r} is no URL; {expected}") from error
-    if parsed.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:
-        raise UserMistake(f"database: {parsed.drivername}:// is no database that predictq knows; {expected}")
-    if parsed.drivername == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise UserMistake(f"database: {url!r} names no file; several processes share the database, so {expected}")
-    return parsed
-
-
-def _postgresql_engine(url: URL) -> Engine:
+    except (ArgumentError, ValueError) as error:
+        raise UserMistake(f"database: {url!r} is no URL; {_EXPECTED}") from error
+    if parsed.drivername not in {"postgresql", "postgresql+psycopg"}:
+        raise UserMistake(f"database: {parsed.drivername}:// is no database that predictq knows; {_EXPECTED}")
     try:
         # Positional parameters on both databases, so that bulk statements take rows as tuples.
         return create_engine(
-            url.set(drivername="postgresql+psycopg"), paramstyle="format", pool_pre_ping=True, pool_timeout=BUSY_SECONDS
+            parsed.set(drivername="postgresql+psycopg"),
+            paramstyle="format",
+            pool_pre_ping=True,
+            pool_timeout=BUSY_SECONDS,
         )
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("postgresql+psycopg", "postgresql") from error
 
 

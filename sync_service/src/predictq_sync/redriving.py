@@ -72,7 +72,7 @@ def load(database: Database, dead_letter_id: str) -> DeadLetter | None:
 def count(database: Database, wanted: Filter) -> int:
     """How many there are."""
     with database.read() as connection:
-        return connection.execute(select(func.count()).where(_matches(wanted))).scalar_one()
+        return connection.execute(select(func.count()).select_from(dead_letters).where(_matches(wanted))).scalar_one()
 
 
 def redrive(
