@@ -1,0 +1,204 @@
+"""The commands of the sync service, as a user types them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.sync.conftest import NAMES, eventually, predicted, request, submitted
+
+from predictq.brokers import Message, open_broker
+from predictq.cli.main import main
+from predictq.ids import new_id
+from predictq.settings import CONFIG_NAME, Settings, load_settings
+from predictq.topology import topology_of
+
+SETTINGS = """
+[endpoints.tumours]
+[deployments.linear]
+endpoint = "tumours"
+model = "linear.joblib"
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    file = tmp_path / "predictq.toml"
+    file.write_text(SETTINGS)
+    monkeypatch.setenv("PREDICTQ_CONFIG", str(file))
+    return load_settings()
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["predictq", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+@contextmanager
+def _sync(settings: Settings) -> Iterator[None]:
+    """`predictq sync` in a process of its own, ended as a supervisor ends it."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "predictq", "sync"],
+        env={
+            **os.environ,
+            "PREDICTQ_CONFIG": str(settings.folder / "predictq.toml"),
+            "PREDICTQ_READY_FD": str(writing),
+        },
+        pass_fds=(writing,),
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as pipe:
+            assert pipe.read() == "ready\n", process.stderr and process.stderr.read()
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+
+
+def _publish(settings: Settings, *messages: Message) -> None:
+    with closing(open_broker(settings.broker_url())) as broker:
+        with closing(broker.admin()) as admin:
+            admin.ensure(topology_of(settings))
+        with closing(broker.producer()) as producer:
+            producer.publish(messages)
+
+
+def test_from_an_empty_folder_to_a_finished_request(settings: Settings, run: Run) -> None:
+    event = request(new_id())
+    with _sync(settings):
+        _publish(settings, submitted(event))
+        assert run("get", event["id"])[0] == 1
+        sender = threading.Timer(0.3, _publish, (settings, predicted(event)))
+        sender.start()
+        code, out, _ = run("get", event["id"], "--wait", "60", "--json")
+        sender.join()
+
+    body = json.loads(out)
+    assert (code, body["id"], body["status"]) == (0, event["id"], "succeeded")
+    assert body["predictions"][0]["outputs"] == [0.5]
+
+    code, out, _ = run("get", event["id"])
+    assert code == 0
+    assert out.splitlines()[0].split("\t")[0].startswith(event["id"])
+    assert out.splitlines()[2] == "linear\t1\tsucceeded\t[0.5]\t"
+
+
+def test_get_of_what_there_is_not(run: Run) -> None:
+    assert run("db", "upgrade")[0] == 0
+    started = time.monotonic()
+    code, out, err = run("get", new_id())
+    assert (code, out) == (1, "")
+    assert "is not in the database" in err
+    assert time.monotonic() - started < 30
+
+
+def test_without_a_database_a_command_says_so_and_makes_none(settings: Settings, run: Run) -> None:
+    code, _, err = run("get", new_id())
+    assert code == 1
+    assert err.startswith("error: database: unable to open")
+    assert not (settings.folder / "var").exists()
+
+
+def test_db_upgrade_may_be_run_again(run: Run) -> None:
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0001", "changed": True}
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0001", "changed": False}
+
+
+def test_db_prune_deletes_what_it_said_it_would(settings: Settings, run: Run) -> None:
+    with _sync(settings):
+        _publish(settings, submitted(request(new_id())), Message(NAMES.requests("tumours"), b"garbage"))
+        eventually(lambda: _prune(run, "--older-than", "7d", "--dry-run") is not None)
+        eventually(lambda: _prune(run, "--older-than", "0.001s", "--dry-run") == (1, 1))
+
+    assert _prune(run, "--dry-run") == (0, 0)
+    assert _prune(run, "--older-than", "0.001s") == (1, 1)
+    assert _prune(run, "--older-than", "0.001s", "--dry-run") == (0, 0)
+
+
+@pytest.mark.parametrize("age", ["", "7", "d", "-1d", "nan d", "infd", "1w"])
+def test_db_prune_refuses_what_is_no_age(run: Run, age: str) -> None:
+    code, _, err = run("db", "prune", f"--older-than={age}")
+    assert code == 2
+    assert "90s, 30m, 12h or 7d would be right" in err
+
+
+def test_dead_letters_from_garbage_to_nothing(settings: Settings, run: Run) -> None:
+    with _sync(settings):
+        _publish(settings, Message(NAMES.requests("tumours"), b"\x1b[31mgarbage", None, {"trace": "1"}))
+        eventually(lambda: len(_letters(run)) == 1)
+        (letter,) = _letters(run, "--endpoint", "tumours", "--group", NAMES.ledger_group)
+        assert _letters(run, "--endpoint", "fraud") == []
+
+        code, out, _ = run("dead-letters", "show", letter["id"])
+        assert code == 0
+        assert "value: \\x1b[31mgarbage" in out
+        assert "\x1b" not in out
+        whole = json.loads(run("dead-letters", "show", letter["id"], "--json")[1])
+        assert (whole["value"], whole["headers"]) == ("\x1b[31mgarbage", {"trace": "1"})
+
+        sent = json.loads(run("dead-letters", "redrive", letter["id"], "--json")[1])
+        assert sent == [{"id": letter["id"], "topic": NAMES.requests("tumours")}]
+        eventually(lambda: sorted(found["state"] for found in _letters(run)) == ["open", "redriven"])
+
+    assert run("dead-letters", "purge", "--all")[0] == 2, "purged without asking"
+    assert json.loads(run("dead-letters", "purge", letter["id"], "--yes", "--json")[1]) == {"purged": 1}
+    assert json.loads(run("dead-letters", "purge", "--all", "--yes", "--json")[1]) == {"purged": 1}
+    assert _letters(run) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("show", "none"), ("redrive", "none"), ("redrive",), ("redrive", "one", "--all"), ("purge", "--yes")],
+)
+def test_dead_letters_that_are_not_there_or_not_named_are_the_users_mistake(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    run("db", "upgrade")
+    code, out, err = run("dead-letters", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+
+
+def test_what_sync_cannot_start_with_is_one_line_and_exit_code_two(settings: Settings, run: Run) -> None:
+    file = settings.folder / "predictq.toml"
+    file.write_text(f'{SETTINGS}\n[sinks.mail]\ntarget = "nowhere_at_all:Sink"\n')
+    code, _, err = run("sync")
+    assert code == 2
+    assert "sinks.mail.target: 'nowhere_at_all:Sink' cannot be made" in err
+    assert "Traceback" not in err
+
+
+def _letters(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    code, out, err = run("dead-letters", "list", "--json", *arguments)
+    assert code == 0, err
+    found: list[dict[str, Any]] = json.loads(out)
+    return found
+
+
+def _prune(run: Run, *arguments: str) -> tuple[int, int]:
+    code, out, err = run("db", "prune", "--json", *arguments)
+    assert code == 0, err
+    pruned = json.loads(out)
+    return pruned["requests"], pruned["dead_letters"]
