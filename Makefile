@@ -64,7 +64,7 @@ clean: ## Remove what was made: .venv, .tools and all caches
 .venv/.installed: pyproject.toml $(MEMBERS:%=%/pyproject.toml) constraints.txt $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python .tools/bin/python .venv
 	@echo "Installing into .venv, once …" >&2
-	@$(UV) pip install --quiet --python .venv --constraint constraints.txt --group dev $(MEMBERS:%=--editable %)
+	@$(UV) pip install --quiet --compile-bytecode --python .venv --constraint constraints.txt --group dev $(MEMBERS:%=--editable %)
 	@touch $@
 
 $(UV):

@@ -103,8 +103,9 @@ def show_the_file(folder: Path, url: str) -> None:
     for model in MODELS:
         right = mean(answer.labels[model] == answer.truth for answer in answers)
         sizes = Counter(answer.batches[model] for answer in answers).values()
-        measured.append((model, f"{right:.1%}", len(sizes), f"{min(sizes)} to {max(sizes)} rows"))
-    out.print(draw_table(("model", "accuracy", "predict calls", "mini-batches of"), measured))
+        measured.append((model, f"{right:.1%}", len(sizes), min(sizes), max(sizes)))
+    columns = ("model", "accuracy", "mini-batches", "smallest (rows)", "largest (rows)")
+    out.print(draw_table(columns, measured, title="\nEach model, over all rows"))
     cuts = quantiles([answer.latency_seconds * 1000 for answer in answers], n=100)
     out.print(
         f"From submit to stored answer: {cuts[49]:.0f} ms in the median, {cuts[98]:.0f} ms for the slowest of 100."
@@ -190,7 +191,8 @@ def up(folder: Path) -> Iterator[str]:
 
 def ready_line(process: subprocess.Popen[bytes]) -> bytes:
     """The line that `predictq up --json` prints when everything is ready; empty when it ended or took too long."""
-    assert process.stdout is not None
+    if process.stdout is None:
+        return b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         return process.stdout.readline() if selector.select(READY_SECONDS) else b""
@@ -237,5 +239,7 @@ def tail(log: Path) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what runs in its background deaf to Ctrl-C; SIGTERM is to be as orderly.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())

@@ -32,7 +32,7 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, titl
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> Table:
     """A table for a terminal."""
-    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, show_edge=False)
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     return table
