@@ -11,7 +11,7 @@ from predictq.errors import UserMistake
 from predictq.process import announce_ready
 from predictq_gateway.app import Gateway
 
-__all__ = ["GatewayServer", "listen", "serve"]
+__all__ = ["GatewayServer", "is_loopback", "listen", "serve"]
 
 GRACE_SECONDS = 10
 """After a signal, for requests that are being answered; those that only wait are let go at once."""
@@ -26,7 +26,7 @@ def serve(gateway: Gateway, *, host: str, port: int) -> None:
     Raises UserMistake where the address cannot be had.
     """
     listening = listen(host, port)
-    if not _loopback(host):
+    if not is_loopback(host):
         log.warning("listening on %s: there is no authentication yet, so anyone who can reach it can use it", host)
     GatewayServer(gateway).run(sockets=[listening])
     log.info("stopped")
@@ -77,7 +77,8 @@ class GatewayServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

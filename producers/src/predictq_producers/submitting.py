@@ -54,14 +54,17 @@ class FileSubmit:
         """How many requests the file makes. Raises UserMistake that names the rows that are wrong."""
         wrong: list[str] = []
         count = 0
-        for rows in self._requests():
-            for row in rows:
-                wrong.extend(f"{row.place}: {fault}" for fault in _faults(self._maker, row))
-            if len(wrong) >= MAX_FAULTS:
-                break
-            if not wrong:
-                self._prepared(rows)
-            count += 1
+        try:
+            for rows in self._requests():
+                for row in rows:
+                    wrong.extend(f"{row.place}: {fault}" for fault in _faults(self._maker, row))
+                if len(wrong) >= MAX_FAULTS:
+                    break
+                if not wrong:
+                    self._prepared(rows)
+                count += 1
+        except UserMistake as error:  # the file cannot be read any further
+            wrong.append(str(error))
         if wrong:
             raise UserMistake("\n".join([*wrong[:MAX_FAULTS], "nothing was submitted"]))
         if not count:

@@ -15,7 +15,7 @@ from predictq_producers.publishing import Busy, Publisher
 class ScriptedProducer:
     """A producer that does what the test says, with each call of `publish`."""
 
-    def __init__(self, script: Callable[[Sequence[Message]], None] = lambda _: None) -> None:
+    def __init__(self, script: Callable[[Sequence[Message]], object] = lambda _: None) -> None:
         self.script = script
         self.calls: list[list[bytes]] = []
         self.closed = False
@@ -38,7 +38,7 @@ async def outcomes(publisher: Publisher, count: int) -> list[BaseException | Non
 
 def test_what_waits_is_published_in_one_call():
     gate = threading.Event()
-    producer = ScriptedProducer(lambda _: gate.wait(10) and None)
+    producer = ScriptedProducer(lambda _: gate.wait(10))
 
     async def main() -> None:
         publisher = Publisher(lambda: producer)
@@ -116,7 +116,7 @@ def test_too_many_waiting_are_refused_at_once(monkeypatch):
     gate = threading.Event()
 
     async def main() -> list[BaseException | None]:
-        publisher = Publisher(lambda: ScriptedProducer(lambda _: gate.wait(10) and None))
+        publisher = Publisher(lambda: ScriptedProducer(lambda _: gate.wait(10)))
         publisher.start()
         tasks = [asyncio.ensure_future(publisher.publish(message(i))) for i in range(15)]
         await asyncio.sleep(0)
@@ -135,7 +135,7 @@ def test_too_many_bytes_waiting_are_refused_at_once(monkeypatch):
     gate = threading.Event()
 
     async def main() -> None:
-        publisher = Publisher(lambda: ScriptedProducer(lambda _: gate.wait(10) and None))
+        publisher = Publisher(lambda: ScriptedProducer(lambda _: gate.wait(10)))
         publisher.start()
         first = asyncio.ensure_future(publisher.publish(message(b"x" * 100)))
         await asyncio.sleep(0)

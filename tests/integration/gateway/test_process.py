@@ -1,0 +1,115 @@
+"""`predictq gateway` as a process: its address, its readiness, its end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+SETTINGS = """
+broker = "sqlite:///var/broker.db"
+database = "sqlite:///var/predictions.db"
+[endpoints.free]
+[deployments.any]
+endpoint = "free"
+model = "m.joblib"
+"""
+DEADLINE_SECONDS = 30
+
+
+class Process:
+    """A gateway in a process of its own, and the lines of its log."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        (folder / "predictq.toml").write_text(SETTINGS)
+        self.ready, writing = os.pipe()
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "predictq", "gateway", *options],
+            cwd=folder,
+            env={**os.environ, "PREDICTQ_READY_FD": str(writing)},
+            pass_fds=(writing,),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(writing)
+
+    def wait_until_ready(self) -> str:
+        """Its URL, once it has said that it is ready; read from its log."""
+        assert os.read(self.ready, 100) == b"ready\n"
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            if found := re.search(r"listening on (http://\S+)", line):
+                return found[1]
+        raise AssertionError("it ended without listening")
+
+    def close(self) -> None:
+        self.popen.kill()
+        self.popen.communicate()
+        os.close(self.ready)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path, "--port", "0")
+    yield process
+    process.close()
+
+
+def test_it_says_that_it_is_ready_and_where(gateway):
+    url = gateway.wait_until_ready()
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_a_signal_ends_it_in_order_though_somebody_waits(gateway):
+    url = gateway.wait_until_ready()
+    answers = []
+
+    def wait() -> None:
+        headers = {"content-type": "application/json", "prefer": "wait=60"}
+        submit = f"{url}/v1/endpoints/free/predictions"
+        answers.append(httpx.post(submit, content=json.dumps({"instances": [[1]]}), headers=headers, timeout=60))
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    deployment = f"{url}/v1/endpoints/free"
+    while httpx.get(deployment).json()["deployments"][0]["lag"]["ready"] == 0:
+        assert waiter.is_alive()
+    gateway.popen.send_signal(signal.SIGTERM)
+    waiter.join(DEADLINE_SECONDS)
+
+    assert [answer.status_code for answer in answers] == [202]
+    assert gateway.popen.wait(DEADLINE_SECONDS) == 0
+
+
+def test_a_taken_port_is_the_users_mistake(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = Process(tmp_path, "--port", str(taken.getsockname()[1]))
+        _, log = process.popen.communicate(timeout=DEADLINE_SECONDS)
+        process.close()
+    assert process.popen.returncode == 2
+    assert "another --port may be free" in log
+    assert "Traceback" not in log
+
+
+def test_a_broken_schema_is_refused_at_start(tmp_path):
+    (tmp_path / "s.json").write_text("{")
+    (tmp_path / "predictq.toml").write_text('[endpoints.free]\ninput = "s.json"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "predictq", "gateway"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "endpoints.free.input" in done.stderr
+    assert "Traceback" not in done.stderr
