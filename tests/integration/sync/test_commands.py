@@ -60,7 +60,7 @@ def _sync(settings: Settings) -> Iterator[None]:
         [sys.executable, "-m", "predictq", "sync"],
         env={
             **os.environ,
-            "PREDICTQ_CONFIG": str(settings.folder / "predictq.toml"),
+            "PREDICTQ_CONFIG": str(settings.folder / CONFIG_NAME),
             "PREDICTQ_READY_FD": str(writing),
         },
         pass_fds=(writing,),
