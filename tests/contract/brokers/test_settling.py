@@ -104,6 +104,16 @@ def test_a_retry_comes_again_with_its_attempt_raised_and_not_before_its_time(rig
     assert rig.left() == 0
 
 
+def test_each_retry_comes_at_its_own_time(rig: Rig) -> None:
+    consumer = rig.consumer()
+    rig.publish("later", "soon", key="k")
+    batch = consumer.poll(2, 1 << 20, 0.0)
+    consumer.settle(batch, [Retry(60.0), Retry(0.0)])
+    assert values(rig.served(consumer, 1)) == ["soon"]
+    assert rig.nothing_for(consumer)
+    assert rig.left() == 1
+
+
 def test_a_retry_wakes_a_poll_that_waits(rig: Rig) -> None:
     consumer = rig.consumer(idle_seconds=PATIENCE)
     rig.publish("a")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.brokers.conftest import PREDICTIONS, REQUESTS, STORE, Rig, eventually
+from tests.contract.brokers.conftest import BULK, PREDICTIONS, REQUESTS, STORE, Rig, eventually
 
 from predictq.brokers import Done, Message, open_broker
 from predictq.brokers.sqlite import connection, schema
@@ -73,6 +73,22 @@ def test_kills_lose_nothing_and_double_nothing(rig: Rig, url: str) -> None:
     emitted = rig.served(rig.consumer(group=STORE), sent)
     assert Counter(int(record.value) for record in emitted) == Counter(range(sent))
     assert rig.lag(PREDICTIONS, STORE).ready == 0
+
+
+def test_what_is_lost_while_a_poll_reads_is_not_handed_out(rig: Rig, file: Path) -> None:
+    consumer = rig.consumer(claim_seconds=60.0)
+    rig.nothing_for(consumer)
+    rig.publish("mine", "theirs", topic=BULK)
+    rig.publish("theirs", topic=REQUESTS)
+    thief = apsw.Connection(str(file))
+    thief.execute(
+        "UPDATE offsets SET owner='thief', epoch=epoch+1 WHERE tp IN (SELECT tp FROM partitions WHERE topic=?)",
+        (REQUESTS,),
+    )
+    thief.close()
+    batch = consumer.poll(10, 1 << 20, 0.0)
+    assert {record.topic for record in batch} == {BULK}
+    assert consumer.settle(batch, [Done()] * len(batch)) == 0
 
 
 @contextmanager

@@ -58,7 +58,7 @@ _GIVE_BACK = "UPDATE offsets SET owner=NULL, handed=off WHERE g=?1 AND tp=?2 AND
 _LEAVE = "DELETE FROM members WHERE g=?1 AND member=?2"
 _HAND_OUT = "UPDATE offsets SET handed=?5 WHERE g=?1 AND tp=?2 AND owner=?3 AND epoch=?4 RETURNING tp"
 _ADVANCE = """
-UPDATE offsets SET off=?6, handed=?6, redeliveries=CASE WHEN ?6 >= suspect THEN 0 ELSE redeliveries END
+UPDATE offsets SET off=?6, handed=?6
 WHERE g=?1 AND tp=?2 AND owner=?3 AND epoch=?4 AND off=?5 RETURNING tp
 """
 _CHANGED = "UPDATE consumer_groups SET generation = generation + 1 WHERE g=?1"
@@ -141,7 +141,6 @@ class Assignment:
             raise _unread(db, topic, self._group)
         live = [name for (name,) in db.execute(_MEMBERS, (self._group, topic, now))]
         share = share_of(live.index(member), index, len(rows), len(live))
-        known = {held.tp: held for held in self.held[topic]}
         kept: list[Held] = []
         for row in rows:
             if row.owner != member or not self._joined:
@@ -150,8 +149,7 @@ class Assignment:
                 db.execute(_GIVE_BACK, (self._group, row.tp, member, row.epoch))
                 db.execute(_CHANGED, (self._group,))
                 continue
-            mine = known.get(row.tp)
-            kept.append(mine if mine is not None and mine.epoch == row.epoch else self._take(db, topic, row))
+            kept.append(Held(topic, row.partition, row.tp, row.off, row.epoch, row.suspect, row.redeliveries))
         own = {held.tp for held in kept}
         for row in rows:
             mine_already = row.tp in own
