@@ -14,7 +14,7 @@ from predictq.errors import PredictqError
 from predictq.settings import Settings
 from predictq.topology import topology_of
 
-__all__ = ["Check", "core_checks", "port_is_free"]
+__all__ = ["Check", "core_checks", "file_checks", "port_is_free"]
 
 SAFE_SQLITE = (3, 51, 3)
 MODEL_FILES = (".joblib", ".skops", ".onnx")
@@ -32,7 +32,26 @@ class Check:
 
 def core_checks(settings: Settings) -> Sequence[Check]:
     """Everything that can be said without the members: endpoints, files, port, broker, topics."""
-    return [*_endpoints(settings), *_files(settings), _port(settings), *_broker(settings)]
+    return [*_endpoints(settings), *file_checks(settings), _port(settings), *_broker(settings)]
+
+
+def file_checks(settings: Settings) -> Iterator[Check]:
+    """Whether the models and schemas that the settings name can be found."""
+    named = [(f"deployments.{name}.model", d.model) for name, d in settings.deployments.items()]
+    named += [(f"endpoints.{name}.input", e.input) for name, e in settings.endpoints.items() if e.input]
+    for key, text in named:
+        module, separator, _ = text.partition(":")
+        if separator and not text.endswith(MODEL_FILES):
+            found = _importable(module, settings)
+            cure = "" if found else f"install the package, or put it into {settings.folder}"
+            detail = f"{text}: {'found' if found else f'there is no module {module!r}'}"
+            yield Check(name=key, ok=found, detail=detail, cure=cure)
+        else:
+            found = settings.path(text).is_file()
+            cure = "" if found else f"put the file there, or change {key}"
+            yield Check(
+                name=key, ok=found, detail=f"{settings.path(text)}: {'found' if found else 'no file'}", cure=cure
+            )
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -61,24 +80,6 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
             detail=detail or "has no deployment",
             cure="" if serving else cure,
         )
-
-
-def _files(settings: Settings) -> Iterator[Check]:
-    named = [(f"deployments.{name}.model", d.model) for name, d in settings.deployments.items()]
-    named += [(f"endpoints.{name}.input", e.input) for name, e in settings.endpoints.items() if e.input]
-    for key, text in named:
-        module, separator, _ = text.partition(":")
-        if separator and not text.endswith(MODEL_FILES):
-            found = _importable(module, settings)
-            cure = "" if found else f"install the package, or put it into {settings.folder}"
-            detail = f"{text}: {'found' if found else f'there is no module {module!r}'}"
-            yield Check(name=key, ok=found, detail=detail, cure=cure)
-        else:
-            found = settings.path(text).is_file()
-            cure = "" if found else f"put the file there, or change {key}"
-            yield Check(
-                name=key, ok=found, detail=f"{settings.path(text)}: {'found' if found else 'no file'}", cure=cure
-            )
 
 
 def _importable(module: str, settings: Settings) -> bool:

@@ -10,6 +10,9 @@ from predictq.settings import LogSettings
 
 __all__ = ["configure_logging"]
 
+CHATTY = ("alembic",)
+"""Libraries that tell of each step at the level at which we tell of each start."""
+
 
 def configure_logging(settings: LogSettings, *, process: str) -> None:
     """Send all records of this process to standard error. `process` names it in each line."""
@@ -17,6 +20,8 @@ def configure_logging(settings: LogSettings, *, process: str) -> None:
     formatter = _JsonLines(process) if settings.format == "json" else _Text(process)
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 class _Text(logging.Formatter):

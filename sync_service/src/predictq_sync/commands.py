@@ -54,7 +54,7 @@ def _sync() -> None:
 
 
 def _get(
-    request_id: Annotated[str, typer.Argument(metavar="ID")],
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="Of a request, as submitting gave it.")],
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until it is finished.")] = 0.0,
     json: Json = False,
 ) -> None:
@@ -87,7 +87,10 @@ def _list(endpoint: OnEndpoint = None, group: OfGroup = None, limit: Limit = 100
     list_letters(load_settings(), endpoint=endpoint, group=group, limit=limit, as_json=json)
 
 
-def _show(dead_letter_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = False) -> None:
+def _show(
+    dead_letter_id: Annotated[str, typer.Argument(metavar="ID", help="Of a dead letter, as the list gives it.")],
+    json: Json = False,
+) -> None:
     from predictq_sync.dead_letter_commands import show_letter
 
     show_letter(load_settings(), dead_letter_id, as_json=json)

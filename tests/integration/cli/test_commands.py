@@ -44,7 +44,7 @@ def predictq(tmp_path: Path) -> Predictq:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
 
@@ -184,6 +184,7 @@ def test_the_doctor_names_a_cure_for_each_failure(predictq: Predictq) -> None:
     assert checks["broker"]["ok"]
     assert not checks["deployments.linear.model"]["ok"]
     assert not checks["topics and groups"]["ok"]
+    assert not checks["database"]["ok"]
     assert all(check["cure"] for check in checks.values() if not check["ok"])
 
 
@@ -191,7 +192,7 @@ def test_the_doctor_is_content_when_all_is_well(predictq: Predictq, tmp_path: Pa
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "linear.joblib").touch()
     predictq("topics", "ensure")
-    predictq("db", "upgrade")
+    assert predictq("db", "upgrade").returncode == 0
 
     done = predictq("doctor")
 

@@ -39,7 +39,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for demo in demos:
         demo.kill()
-        demo.communicate()
+        demo.wait()
+        if demo.stdout is not None:
+            demo.stdout.close()
 
 
 def running_under(folder: Path) -> list[str]:
@@ -107,7 +109,7 @@ def test_a_failure_is_told_with_the_log_and_leaves_nothing_behind(
 
     assert demo.returncode == 1
     assert "The demo failed: `predictq up` did not become ready" in said
-    assert "models/none.joblib: there is no such file" in said
+    assert "models/none.joblib: no file" in said
     assert "Traceback" not in said
     assert running_under(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

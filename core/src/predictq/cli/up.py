@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from predictq.checks import port_is_free
+from predictq.checks import file_checks, port_is_free
 from predictq.cli.output import Json, emit_json, say
 from predictq.cli.topics import ensure_topics
 from predictq.errors import UserMistake
@@ -69,6 +69,8 @@ def _refuse_what_cannot_work(settings: Settings) -> None:
             f"nothing to run: {settings.folder / 'predictq.toml'} has no [deployments.<name>]; "
             "examples/own_model shows the smallest one"
         )
+    if absent := [check for check in file_checks(settings) if not check.ok]:
+        raise UserMistake("\n".join(f"{check.name}: {check.detail}; {check.cure}" for check in absent))
     if settings.broker.startswith("memory:"):
         raise UserMistake("broker: memory:// lives within one process; `predictq up` needs another, such as sqlite:///")
 

@@ -1,5 +1,5 @@
 """Migrations of the database, by Alembic: one file in `versions` a change of the tables."""
 
-from predictq_sync.migrations.upgrading import revision_of, upgrade
+from predictq_sync.migrations.upgrading import is_current, revision_of, upgrade
 
-__all__ = ["revision_of", "upgrade"]
+__all__ = ["is_current", "revision_of", "upgrade"]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from predictq.errors import UserMistake
 from predictq_sync.database import Database
 
-__all__ = ["revision_of", "upgrade"]
+__all__ = ["is_current", "revision_of", "upgrade"]
 
 LOCK = 7_226_583_146_180_517
 """PostgreSQL advisory lock: one process migrates, the others wait and find nothing left to do."""
@@ -23,8 +23,7 @@ def upgrade(database: Database) -> bool:
     May be called by several processes at once. Raises UserMistake when the database was written by a newer predictq.
     """
     database.create()
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config = _config()
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
     with database.write() as connection:
@@ -43,10 +42,21 @@ def upgrade(database: Database) -> bool:
     return True
 
 
+def is_current(database: Database) -> bool:
+    """Whether the tables are those of this version; nothing is changed."""
+    return revision_of(database) == ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def revision_of(database: Database) -> str | None:
     """The revision that the database is at; None when it has no tables yet."""
     with database.read() as connection:
         return _revision(connection)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config
 
 
 def _revision(connection: Connection) -> str | None:
