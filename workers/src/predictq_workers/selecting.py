@@ -34,6 +34,7 @@ class Selection:
     def __init__(
         self, *, names: Names, endpoint: str, deployment: str, shadow: bool, cancelled: Cancelled, answers: Answers
     ) -> None:
+        self._endpoint = endpoint
         self._visible_topic = names.predictions(endpoint)
         self._shadow_topic = names.shadow_predictions(endpoint)
         self._deployment = deployment
@@ -74,7 +75,10 @@ class Selection:
 
     def topic_of(self, request: RequestEvent) -> str | None:
         """Where the prediction goes; None when none is owed."""
-        if self._deployment in request["data"]["deployments"]:
+        data = request["data"]
+        if data["endpoint"] != self._endpoint:  # on the wrong topic: the ledger makes the dead letter
+            return None
+        if self._deployment in data["deployments"]:
             return self._visible_topic
         return self._shadow_topic if self._shadow else None
 

@@ -1,0 +1,239 @@
+"""An installation of predictq in a folder of its own, run by its real commands."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import httpx
+import psutil
+import pytest
+from pydantic_core import from_json
+
+from predictq.brokers import Message, open_broker
+from predictq.names import Names
+from predictq.process import READY_FD
+from predictq.settings import Settings, load_settings
+
+PATIENCE_SECONDS = 100.0
+"""For what takes a second or two on an idle machine."""
+
+
+def eventually(
+    condition: Callable[[], object], what: Callable[[], object] = lambda: "", *, seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Return as soon as `condition` holds; fail with `what` when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {seconds:g} s: {what()}"
+        time.sleep(0.02)
+
+
+class Process:
+    """One running command, and what it has written."""
+
+    def __init__(self, argv: Sequence[str], *, config: Path, log: Path, environment: Mapping[str, str]) -> None:
+        self.name = " ".join(argv)
+        self.log_file = log
+        self.out_file = log.with_suffix(".out")
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        self._ready_fd: int | None = reading
+        self._ready = False
+        with log.open("ab") as errors, self.out_file.open("ab") as out:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "predictq", *argv],
+                env={**os.environ, "PREDICTQ_CONFIG": str(config), READY_FD: str(writing), **environment},
+                pass_fds=[writing],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                start_new_session=True,
+            )
+        os.close(writing)
+        self.pid = self.popen.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def ready(self) -> bool:
+        """Whether it has said that it is ready: on the pipe of a supervisor, or with `up --json` in its output."""
+        self._ready = self._ready or b'"ready"' in self.out_file.read_bytes()
+        if self._ready_fd is not None and not self._ready:
+            try:
+                said = os.read(self._ready_fd, 100)
+            except BlockingIOError:
+                return False
+            self._ready = bool(said)
+            os.close(self._ready_fd)
+            self._ready_fd = None
+        return self._ready
+
+    def until_ready(self) -> None:
+        eventually(lambda: self.ready() or self.ended(), lambda: self.log)
+        assert self.ready(), f"{self.name} ended with {self.popen.returncode}:\n{self.log}"
+
+    def ended(self) -> bool:
+        return self.popen.poll() is not None
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all that descend from it."""
+        one = psutil.Process(self.pid)
+        return [one, *one.children(recursive=True)]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Its exit code."""
+        return self.popen.wait(seconds)
+
+    def stop(self) -> int:
+        """End it as an operator would; its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL, to it and to nothing else."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def clear(self) -> None:
+        """Leave nothing of it, children included."""
+        if not self.ended():
+            for process in reversed(self.family()):
+                process.kill()
+            self.popen.wait()
+        if self._ready_fd is not None:
+            os.close(self._ready_fd)
+            self._ready_fd = None
+
+
+class Installation:
+    """Settings, models, broker and database in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "predictq.toml"
+        self.names = Names()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._processes: list[Process] = []
+
+    def configure(self, settings: str, models: str = "") -> None:
+        """Write the settings file, and `models.py` beside it. The gateway's port is set by the environment."""
+        self.config.write_text(
+            f'broker = "sqlite:///broker/log.db"\ndatabase = "sqlite:///database/rows.db"\n{settings}'
+        )
+        (self.folder / "models.py").write_text(models)
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.config)
+
+    @property
+    def broker_file(self) -> Path:
+        return self.folder / "broker" / "log.db"
+
+    @property
+    def database_file(self) -> Path:
+        return self.folder / "database" / "rows.db"
+
+    def start(self, *argv: str, **environment: str) -> Process:
+        """Start `predictq ARGV`; it may not be ready yet."""
+        log = self.folder / f"{len(self._processes):03d}-{argv[0]}.log"
+        named = {"PREDICTQ_GATEWAY__PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1"}
+        process = Process(argv, config=self.config, log=log, environment={**named, **environment})
+        self._processes.append(process)
+        return process
+
+    def started(self, *commands: tuple[str, ...]) -> list[Process]:
+        """Start them side by side; all are ready."""
+        processes = [self.start(*argv) for argv in commands]
+        for process in processes:
+            process.until_ready()
+        return processes
+
+    def run(self, *argv: str, stdin: str = "", code: int = 0) -> str:
+        """Run `predictq ARGV` to its end; its standard output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "predictq", *argv],
+            env={**os.environ, "PREDICTQ_CONFIG": str(self.config), "PREDICTQ_GATEWAY__PORT": str(self.port)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, f"predictq {' '.join(argv)} ended with {done.returncode}:\n{done.stderr}"
+        return done.stdout
+
+    def client(self, port: int | None = None) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{port or self.port}", timeout=PATIENCE_SECONDS)
+
+    def publish(self, *messages: Message) -> None:
+        """Put messages on their topics, as another producer would."""
+        broker = open_broker(self.settings.broker_url())
+        with closing(broker), closing(broker.producer()) as producer:
+            producer.publish(messages)
+
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """What the database says."""
+        with closing(sqlite3.connect(f"file:{self.database_file}?mode=ro", uri=True, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, parameters)]
+
+    def messages(self, topic: str) -> list[tuple[bytes, dict[str, str]]]:
+        """Value and headers of all that a topic still holds, read from the broker's file itself."""
+        found = self._broker_rows(
+            "SELECT r.value, r.headers FROM records r JOIN partitions p ON p.tp = r.id >> 40 "
+            "WHERE p.topic = ? ORDER BY r.id",
+            topic,
+        )
+        return [(value, {} if headers is None else from_json(headers)) for value, headers in found]
+
+    def unsettled(self) -> int:
+        """Messages that some group has still to settle, delayed ones included."""
+        [(waiting, delayed)] = self._broker_rows(
+            "SELECT (SELECT coalesce(sum(p.next - o.off), 0) FROM offsets o JOIN partitions p ON p.tp = o.tp), "
+            "(SELECT count(*) FROM delayed)"
+        )
+        return int(waiting) + int(delayed)
+
+    def _broker_rows(self, sql: str, *parameters: str) -> list[Any]:
+        with closing(apsw.Connection(str(self.broker_file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            connection.set_busy_timeout(30_000)
+            return connection.execute(sql, parameters).fetchall()
+
+    def logs(self) -> str:
+        """The last lines of every process, for a failed test."""
+        return "\n".join(f"--- {process.name}\n{process.log[-1500:]}" for process in self._processes)
+
+    def clear(self) -> None:
+        """End whatever still runs."""
+        for process in reversed(self._processes):
+            process.clear()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An empty installation; what it started is gone after the test."""
+    one = Installation(tmp_path)
+    yield one
+    one.clear()
