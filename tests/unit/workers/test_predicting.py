@@ -284,3 +284,14 @@ def test_a_poll_grows_to_about_one_mini_batch(record: MakeRecord, handler: MakeH
     assert making.limits().max_messages == 300
     answered(making, [record([["x" * 30_000]])])
     assert making.limits().max_bytes == 8 << 20
+
+
+def test_a_request_on_the_wrong_topic_is_left_to_the_ledger(
+    record: MakeRecord, handler: MakeHandler, answered: Any
+) -> None:
+    stray = record(x(1))
+    stray = stray._replace(value=stray.value.replace(b'"endpoint":"tumours"', b'"endpoint":"another"'))
+    model = Doubling()
+    got = answered(handler(model), [stray])
+    assert list(got.verdicts) == [Done()]
+    assert model.sizes == []

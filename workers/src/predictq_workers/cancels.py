@@ -1,5 +1,6 @@
 """Ids that are not worth predicting any more, heard on the broadcast topic of cancels."""
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from predictq.loop import Limits, Outcome
 from predictq.messages import CANCEL
 
 __all__ = ["Cancelled", "HearCancels"]
+
+log = logging.getLogger(__name__)
 
 
 class Cancelled:
@@ -49,9 +52,12 @@ class HearCancels:
         """Remember all ids."""
         for record in records:
             try:
-                self._cancelled.add(CANCEL.decode(record.value)["data"]["ids"])
-            except BadMessage:
+                ids = CANCEL.decode(record.value)["data"]["ids"]
+            except BadMessage as error:
+                log.warning("a cancel hint cannot be read: %s", error)
                 continue
+            self._cancelled.add(ids)
+            log.debug("%d requests were cancelled", len(ids))
         return Outcome([Done()] * len(records))
 
     def buried(self, record: Record, reason: str) -> Sequence[Message]:  # noqa: ARG002 - the handler's shape

@@ -38,8 +38,6 @@ def open_model(settings: DeploymentSettings, folder: Path) -> Servable:
 
 
 def _estimator(path: Path, settings: DeploymentSettings, read: Callable[[Path, tuple[str, ...]], Any]) -> Servable:
-    from predictq_workers.sklearn_model import SklearnModel  # noqa: PLC0415 - scikit-learn takes a second to import
-
     if not path.is_file():
         raise ModelError(f"model {path}: there is no such file")
     with warnings.catch_warnings(record=True) as caught:
@@ -52,6 +50,8 @@ def _estimator(path: Path, settings: DeploymentSettings, read: Callable[[Path, t
             raise ModelError(f"model {path}: cannot be read: {said(error)}") from error
     for warning in {str(one.message).partition("\n")[0]: one for one in caught}:
         log.warning("model %s: %s", path, warning)
+    from predictq_workers.sklearn_model import SklearnModel  # noqa: PLC0415 - a second, which a damaged file saves
+
     return SklearnModel(estimator, f"model {path}")
 
 
