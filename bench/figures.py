@@ -42,12 +42,13 @@ def as_json(figure: Figure) -> dict[str, Any]:
     return {**asdict(figure), "median": figure.median, "met": figure.met}
 
 
-def as_table(figures: Sequence[Figure]) -> str:
-    """A Markdown table."""
-    lines = ["| measure | median | goal | rounds |", "| --- | ---: | ---: | --- |"]
+def as_table(figures: Sequence[Figure], *, heading: bool = True) -> str:
+    """A Markdown table, or without `heading` more rows of one."""
+    lines = ["| measure | median | goal | rounds |", "| --- | ---: | ---: | --- |"] if heading else []
     for figure in figures:
         rounds = " · ".join(_number(value) for value in figure.rounds)
-        lines.append(f"| {figure.name} | {_number(figure.median)} {figure.unit} | {_goal(figure)} | {rounds} |")
+        median_ = f"{_number(figure.median)} {figure.unit}".rstrip()
+        lines.append(f"| {figure.name} | {median_} | {_goal(figure)} | {rounds} |")
     return "\n".join(lines)
 
 
@@ -55,7 +56,7 @@ def _goal(figure: Figure) -> str:
     if figure.goal is None:
         return ""
     sign = "≥" if figure.better == "more" else "≤"
-    return f"{sign} {_number(figure.goal)} {'met' if figure.met else 'missed'}"
+    return f"{sign} {_number(figure.goal)}, {'met' if figure.met else 'missed'}"
 
 
 def _number(value: float) -> str:

@@ -29,8 +29,9 @@ def main() -> None:
     figures: list[Figure] = []
     for name in asked.only or BENCHMARKS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        figures += import_module(name).measure(asked.folder, asked.rounds, quick=asked.quick)
-        print(as_table(figures), file=sys.stderr, flush=True)
+        taken: list[Figure] = import_module(name).measure(asked.folder, asked.rounds, quick=asked.quick)
+        print(as_table(taken, heading=not figures), flush=True)
+        figures += taken
     result = {
         "command": " ".join(["bench/run.py", *sys.argv[1:]]),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -39,7 +40,6 @@ def main() -> None:
     }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(as_table(figures))
 
 
 def _arguments() -> argparse.Namespace:
