@@ -7,21 +7,21 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
 import httpx
 import psutil
 import pytest
-from pydantic_core import from_json
 
-from predictq.brokers import Message, open_broker
+from predictq.brokers import Broker, Done, Message, Record, Subscription, open_broker
 from predictq.names import Names
 from predictq.process import READY_FD
 from predictq.settings import Settings, load_settings
+from predictq.topology import GroupSpec, Topology, topology_of
 
 PATIENCE_SECONDS = 100.0
 """For what takes a second or two on an idle machine."""
@@ -183,8 +183,7 @@ class Installation:
 
     def publish(self, *messages: Message) -> None:
         """Put messages on their topics, as another producer would."""
-        broker = open_broker(self.settings.broker_url())
-        with closing(broker), closing(broker.producer()) as producer:
+        with self.broker() as broker, closing(broker.producer()) as producer:
             producer.publish(messages)
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
@@ -193,27 +192,33 @@ class Installation:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql, parameters)]
 
-    def messages(self, topic: str) -> list[tuple[bytes, dict[str, str]]]:
-        """Value and headers of all that a topic still holds, read from the broker's file itself."""
-        found = self._broker_rows(
-            "SELECT r.value, r.headers FROM records r JOIN partitions p ON p.tp = r.id >> 40 "
-            "WHERE p.topic = ? ORDER BY r.id",
-            topic,
-        )
-        return [(value, {} if headers is None else from_json(headers)) for value, headers in found]
+    @contextmanager
+    def broker(self) -> Iterator[Broker]:
+        """The broker, for a moment."""
+        with closing(open_broker(self.settings.broker_url())) as broker:
+            yield broker
+
+    def messages(self, topic: str) -> list[Record]:
+        """All that a topic still holds, read from its beginning by a group of its own."""
+        group = GroupSpec(f"audit.{uuid.uuid4()}", (topic,), "beginning")
+        subscription = Subscription(topics=(topic,), member=group.name, group=group.name)
+        found: list[Record] = []
+        with self.broker() as broker, closing(broker.admin()) as admin:
+            admin.ensure(Topology(self.settings.prefix, (), (group,)))
+            with closing(broker.consumer(subscription)) as consumer:
+                while admin.lag(topic, group.name).ready:
+                    batch = consumer.poll(1000, 1 << 26, 0.0)
+                    found += batch
+                    consumer.settle(batch, [Done()] * len(batch))
+        return found
 
     def unsettled(self) -> int:
         """Messages that some group has still to settle, delayed ones included."""
-        [(waiting, delayed)] = self._broker_rows(
-            "SELECT (SELECT coalesce(sum(p.next - o.off), 0) FROM offsets o JOIN partitions p ON p.tp = o.tp), "
-            "(SELECT count(*) FROM delayed)"
-        )
-        return int(waiting) + int(delayed)
-
-    def _broker_rows(self, sql: str, *parameters: str) -> list[Any]:
-        with closing(apsw.Connection(str(self.broker_file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-            connection.set_busy_timeout(30_000)
-            return connection.execute(sql, parameters).fetchall()
+        with self.broker() as broker, closing(broker.admin()) as admin:
+            lags = [
+                admin.lag(topic, group.name) for group in topology_of(self.settings).groups for topic in group.topics
+            ]
+        return sum(lag.ready + lag.in_flight for lag in lags)
 
     def logs(self) -> str:
         """The last lines of every process, for a failed test."""
