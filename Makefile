@@ -5,6 +5,7 @@ SHELL := /bin/sh
 
 UV_VERSION := 0.13.9
 MEMBERS := core producers workers sync_service gateway
+WITH_EXTRAS := $(patsubst sync_service,sync_service[postgresql],$(MEMBERS))
 PACKAGES := predictq predictq_producers predictq_workers predictq_sync predictq_gateway
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
 BIN := .venv/bin
@@ -64,7 +65,8 @@ clean: ## Remove what was made: .venv, .tools and all caches
 .venv/.installed: pyproject.toml $(MEMBERS:%=%/pyproject.toml) constraints.txt $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python .tools/bin/python .venv
 	@echo "Installing into .venv, once …" >&2
-	@$(UV) pip install --quiet --compile-bytecode --python .venv --constraint constraints.txt --group dev $(MEMBERS:%=--editable %)
+	@$(UV) pip install --quiet --compile-bytecode --python .venv --constraint constraints.txt --group dev \
+	    $(WITH_EXTRAS:%=--editable './%')
 	@touch $@
 
 $(UV):
