@@ -129,7 +129,7 @@ class SqliteConsumer:
             if gathering.full or now >= deadline:
                 break
             if not gathering.records:
-                self._trimmer.trim()
+                self._trimmer.trim(idle=True)
             pause = min(max((now - started) / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now)
             self._bell.wait(heard, self._until_due(pause))
         return self._claim(gathering)

@@ -57,14 +57,13 @@ class Gathering:
             try:
                 for here, value, key, packed, ts in cursor:
                     room -= len(value)
-                    if room < 0 and records:
+                    headers = NO_HEADERS
+                    if packed is not None:
+                        headers = from_json(packed)
+                        self.full = "alone" in headers
+                    if (room < 0 or self.full) and records:
                         self.full = True
                         break
-                    headers = NO_HEADERS if packed is None else from_json(packed)
-                    if packed is not None and "alone" in headers:
-                        self.full = True
-                        if records:
-                            break
                     at = here
                     records.append(new(Record, (topic, partition, str(at), value, key, headers, ts, redeliveries)))
                     if self.full:

@@ -39,23 +39,25 @@ class Trimmer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._owed = 0
+        self._behind = False
         self._next_at = 0.0
 
     def owe(self, settled: int) -> None:
         """Note that so many records were settled."""
         self._owed += 2 * settled
 
-    def trim(self) -> None:
-        """Do a little of the work if enough is owed, or some time has passed since the last."""
+    def trim(self, *, idle: bool = False) -> None:
+        """Look now and then; while there is much to delete, do some when idle or as soon as enough is owed."""
         now = time.monotonic()
-        if now < self._next_at and self._owed < _MOST_AT_ONCE:
+        if now < self._next_at and not (self._behind and (idle or self._owed >= _MOST_AT_ONCE)):
             return
         self._owed, self._next_at = 0, now + _SECONDS_BETWEEN
         cutoff = time.time()
+        deleted = 0
         if self._is_due(cutoff):
             with self._connection.transaction(durable=False) as db:
-                if _delete(db, cutoff) == _MOST_AT_ONCE:
-                    self._next_at = now
+                deleted = _delete(db, cutoff)
+        self._behind = deleted == _MOST_AT_ONCE
         self._bound_log()
 
     def _is_due(self, now: float) -> bool:
