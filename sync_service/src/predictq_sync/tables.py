@@ -47,16 +47,17 @@ requests = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("endpoint", Text, nullable=False),
-    Column("deployments", JsonText, comment="The visible deployments that owe an answer; null in a stub."),
-    Column(
-        "owed", Integer, comment="How many of them; null in a stub, which a prediction left before the ledger came."
-    ),
+    # The visible deployments that owe an answer; null in a stub.
+    Column("deployments", JsonText),
+    # How many of them; null in a stub, which a prediction left before the ledger came.
+    Column("owed", Integer),
     Column("status", Text, nullable=False),
     Column("instances_hash", Text, nullable=False),
     Column("metadata", JsonText),
     Column("created_at", Text, nullable=False),
     Column("deadline", Text),
-    Column("completed_at", Text, comment="When the status last changed from or between terminal ones."),
+    # When the status last changed from or between terminal ones.
+    Column("completed_at", Text),
     Index("requests_by_endpoint", "endpoint", "created_at"),
     sqlite_with_rowid=False,
 )
@@ -67,13 +68,15 @@ predictions = Table(
     Column("request_id", Text, primary_key=True),
     Column("deployment", Text, primary_key=True),
     Column("endpoint", Text, nullable=False),
-    Column("model_version", Text, comment="Null where no model was asked: cancelled before its turn."),
+    # Null where no model was asked: cancelled before its turn.
+    Column("model_version", Text),
     Column("status", Text, nullable=False),
     Column("outputs", JsonText, nullable=False),
     Column("errors", JsonText, nullable=False),
     Column("batch_id", Text),
     Column("redrive", Integer, nullable=False),
-    Column("visible", Boolean, nullable=False, comment="False for what a shadow answered."),
+    # False for what a shadow answered.
+    Column("visible", Boolean, nullable=False),
     Column("created_at", Text, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -87,7 +90,8 @@ batches = Table(
     Column("model_version", Text, nullable=False),
     Column("worker", Text, nullable=False),
     Column("requests", Integer, nullable=False),
-    Column("size", Integer, nullable=False, comment="Instances."),
+    # Instances.
+    Column("size", Integer, nullable=False),
     Column("ingested_at", Text, nullable=False),
     Column("started_at", Text, nullable=False),
     Column("finished_at", Text, nullable=False),
@@ -98,9 +102,8 @@ batches = Table(
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column(
-        "id", Text, primary_key=True, comment="Derived from group and origin, so that a redelivery is no second row."
-    ),
+    # Derived from group and origin, so that a redelivery is no second row.
+    Column("id", Text, primary_key=True),
     Column("endpoint", Text, nullable=False),
     Column("group_name", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -111,11 +114,14 @@ dead_letters = Table(
     Column("origin_partition", Integer, nullable=False),
     Column("origin_position", Text, nullable=False),
     Column("key", LargeBinary),
-    Column("value", LargeBinary, nullable=False, comment="The original bytes."),
-    Column("headers", JsonText, nullable=False, comment="The original headers."),
+    # The original bytes.
+    Column("value", LargeBinary, nullable=False),
+    # The original headers.
+    Column("headers", JsonText, nullable=False),
     Column("published_at", Text, nullable=False),
     Column("dead_at", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="open or redriven"),
+    # open or redriven
+    Column("state", Text, nullable=False),
     Column("redriven_at", Text),
     Index("dead_letters_by_time", "dead_at"),
 )
@@ -124,5 +130,6 @@ watermarks = Table(
     "watermarks",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("at", Double, nullable=False, comment="Unix seconds."),
+    # Unix seconds.
+    Column("at", Double, nullable=False),
 )

@@ -1,9 +1,13 @@
 """A fresh database for each test, and records as the broker hands them out."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from predictq.brokers import NO_HEADERS, Record
@@ -15,6 +19,7 @@ from predictq_sync.database import Database
 from predictq_sync.ledger import Ledger
 from predictq_sync.migrations import upgrade
 from predictq_sync.store import Store
+from predictq_sync.tables import metadata
 
 NOW = 1_796_051_045.5
 NAMES = Names()
@@ -107,12 +112,40 @@ def batch(batch_id: str, *, now: float = NOW) -> Record:
     return record(NAMES.predictions("tumours"), BATCH.encode(event))
 
 
+POSTGRESQL = os.environ.get("PREDICTQ_TEST_POSTGRESQL")
+"""URL of a PostgreSQL server on which databases may be made and dropped; with it the tests run on both."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/predictions.db"
+        if request.param == "postgresql":
+            url = stack.enter_context(_on_postgresql(str(POSTGRESQL)))
+        opened = Database(url)
+        stack.callback(opened.close)
+        upgrade(opened)
+        yield opened
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """For what only a file can suffer."""
     opened = Database(f"sqlite:///{tmp_path}/predictions.db")
     upgrade(opened)
     yield opened
     opened.close()
+
+
+@contextmanager
+def _on_postgresql(server: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -132,13 +165,11 @@ def make_store(database: Database, **options: Any) -> Store:
 
 
 def rows_of(database: Database, table: str, order: str) -> list[dict[str, Any]]:
+    found = metadata.tables[table]
     with database.read() as connection:
-        found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY {order}")
-        return [dict(row) for row in found.mappings()]
+        rows = connection.execute(found.select().order_by(*(found.c[name] for name in order.split(", "))))
+        return [dict(row) for row in rows.mappings()]
 
 
 def _no_admin() -> Any:
     raise AssertionError("no test of the ledger's rows asks the broker")
-
-
-MakeRecord = Callable[..., Record]

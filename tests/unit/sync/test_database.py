@@ -45,11 +45,14 @@ def test_every_error_of_sqlalchemy_that_speaks_of_the_connection_is_unavailable(
 
 
 def test_a_writer_that_another_process_keeps_waiting_is_told_unavailable(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
-    assert database.path is not None
-    impatient, other = Database(f"sqlite:///{database.path}"), pysqlite3.connect(database.path, isolation_level=None)
+    assert sqlite_database.path is not None
+    impatient, other = (
+        Database(f"sqlite:///{sqlite_database.path}"),
+        pysqlite3.connect(sqlite_database.path, isolation_level=None),
+    )
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(DatabaseUnavailable, match="locked"), impatient.write():
@@ -62,20 +65,20 @@ def test_a_writer_that_another_process_keeps_waiting_is_told_unavailable(
     impatient.close()
 
 
-def test_a_file_that_is_gone_is_unavailable_until_it_is_back(database: Database) -> None:
-    assert database.path is not None
-    hidden = database.path.with_name("hidden")
-    with database.write() as connection:
+def test_a_file_that_is_gone_is_unavailable_until_it_is_back(sqlite_database: Database) -> None:
+    assert sqlite_database.path is not None
+    hidden = sqlite_database.path.with_name("hidden")
+    with sqlite_database.write() as connection:
         connection.exec_driver_sql("INSERT INTO watermarks VALUES ('ledger', 1.0)")
-    database.path.rename(hidden)
+    sqlite_database.path.rename(hidden)
 
-    for transaction in (database.write, database.read):
+    for transaction in (sqlite_database.write, sqlite_database.read):
         with pytest.raises(DatabaseUnavailable), transaction():
             pass
-    assert not database.path.exists()
+    assert not sqlite_database.path.exists()
 
-    hidden.rename(database.path)
-    with database.read() as connection:
+    hidden.rename(sqlite_database.path)
+    with sqlite_database.read() as connection:
         assert connection.exec_driver_sql("SELECT at FROM watermarks").scalar() == 1.0
 
 

@@ -22,14 +22,14 @@ def test_migrations_give_exactly_the_tables(database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrations_give_exactly_the_ddl(database: Database, tmp_path: Path) -> None:
+def test_migrations_give_exactly_the_ddl(sqlite_database: Database, tmp_path: Path) -> None:
     made = Database(f"sqlite:///{tmp_path}/made.db")
     made.create()
     with made.write() as connection:
         metadata.create_all(connection)
 
     schemas = []
-    for each in (database, made):
+    for each in (sqlite_database, made):
         with each.read() as connection:
             schemas.append([tuple(row) for row in connection.exec_driver_sql(SCHEMA)])
     made.close()

@@ -80,11 +80,11 @@ def test_a_sink_gets_the_answer_that_counts(ledger: Ledger, database: Database) 
     assert [p["status"] for p in sink.calls[0]] == ["cancelled"]
 
 
-def test_without_sinks_nothing_is_read(database: Database) -> None:
-    database.close()
-    assert database.path is not None
-    database.path.unlink()
-    Sinks(database, {})([])
+def test_without_sinks_nothing_is_read(sqlite_database: Database) -> None:
+    sqlite_database.close()
+    assert sqlite_database.path is not None
+    sqlite_database.path.unlink()
+    Sinks(sqlite_database, {})([])
 
 
 def test_a_sink_is_made_of_its_class_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
