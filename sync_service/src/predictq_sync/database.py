@@ -122,7 +122,7 @@ def _sqlite_engine(path: Path) -> Engine:
         connection.execute("PRAGMA page_size=8192")  # of a new file; a sixth less time than the default of 4096
         connection.execute(f"PRAGMA journal_mode={journal}").fetchone()
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA cache_size=-16384")
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
 
