@@ -7,6 +7,7 @@ import time
 
 __all__ = ["created_at", "derived_id", "is_uuid", "new_id"]
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -21,8 +22,7 @@ def new_id() -> str:
 def derived_id(*parts: str) -> str:
     """A UUIDv8 from SHA-256 of the parts: the same parts, in the same order, give the same id."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
-    variant = "89ab"[int(digest[15], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-{variant}{digest[16:19]}-{digest[19:31]}"
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-{_VARIANT[digest[15]]}{digest[16:19]}-{digest[19:31]}"
 
 
 def _random_tail() -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
@@ -189,7 +190,6 @@ def test_a_text_classifier_takes_one_text() -> None:
 
 
 class TestFittedOnDataFrames:
-    pd = pytest.importorskip("pandas")
     numbers = pd.DataFrame(X, columns=["age", "mean radius", "score"])
 
     def test_features_may_be_named_in_any_order(self) -> None:
@@ -236,7 +236,7 @@ class TestFittedOnDataFrames:
         assert [one["label"] for one in served.predict(checked.inputs[:2]).outputs] == [True, False]
 
     def test_without_pandas_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        frame = self.pd.DataFrame({"city": ["Oslo", "Bergen"] * 5})
+        frame = pd.DataFrame({"city": ["Oslo", "Bergen"] * 5})
         model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, [0, 1] * 5)
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
         with pytest.raises(ModelError, match=r"pip install 'predictq-workers\[pandas\]'"):
