@@ -246,3 +246,15 @@ class TestFittedOnDataFrames:
 def test_a_function_before_the_model_is_part_of_it() -> None:
     model = make_pipeline(FunctionTransformer(np.abs), LinearRegression()).fit(X, np.abs(X[:, 0]))
     assert outputs(model, [[-2.0, 0, 0]]) == [pytest.approx(2.0)]
+
+
+def test_a_probability_that_is_not_finite_fails_alone() -> None:
+    class Overflowing(LogisticRegression):  # type: ignore[misc] # scikit-learn has no types
+        def predict_proba(self, x: Any) -> Any:
+            return np.where(x[:, :1] > 100, np.nan, super().predict_proba(x))
+
+    model = serve(Overflowing().fit(X, X[:, 0] > 0))
+    predicted = model.predict([[1.0, 0, 0], [101.0, 0, 0]])
+    assert predicted.outputs[0]["label"] is True
+    assert predicted.failures.keys() == {1}
+    assert predicted.failures[1].detail.startswith("the output is not JSON: probabilities/False: ")
