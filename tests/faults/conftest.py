@@ -1,10 +1,13 @@
 """Load on an installation, and the count of what was lost and what was doubled."""
 
+import os
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -189,6 +192,31 @@ class Count:
     def check_announced_once(self) -> None:
         """Where no sync process was killed between a commit and its announcement, each was announced."""
         assert self.announced == Counter(row["id"] for row in self.requests)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of 32 MB at `folder`."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "predictq", folder], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """No space is left."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    yield
+    ballast.unlink()
 
 
 def configure(installation: Installation, settings: str = SETTINGS, models: str = MODELS) -> None:

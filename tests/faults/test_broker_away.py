@@ -1,8 +1,6 @@
 """The broker's file is locked, or its disk is full: clients are told, and nothing that was accepted is lost."""
 
-import os
 import resource
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -11,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.conftest import Installation, Process, eventually
-from tests.faults.conftest import Count, Load, configure
+from tests.faults.conftest import Count, Load, configure, filled, needs_root, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -53,31 +51,6 @@ def test_a_locked_broker_refuses_and_recovers_by_itself(configured: Installation
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 32 MB at `folder`. Raises CalledProcessError where this user may not mount one."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "predictq", folder], check=True, capture_output=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """No space is left."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-    yield
-    ballast.unlink()
-
-
-@contextmanager
 def files_limited(processes: list[Process], file: Path) -> Iterator[None]:
     """The processes may not make any file longer than this one is now: as near to a full disk as any user can come."""
     before = {process.pid: resource.prlimit(process.pid, resource.RLIMIT_FSIZE) for process in processes}
@@ -106,7 +79,7 @@ def go_through(installation: Installation, processes: list[Process], full: Abstr
     assert [process.stop() for process in processes] == [0, 0, 0]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk; the next test stands in for it")
+@needs_root  # where there is none, the next test stands in for it
 def test_a_full_disk_refuses_and_goes_on_when_there_is_room(installation: Installation) -> None:
     folder = installation.broker_file.parent
     with small_disk(folder):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from tests.conftest import Installation, eventually
-from tests.faults.conftest import Count, Load, configure
+from tests.faults.conftest import Count, Load, configure, filled, needs_root, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -112,3 +112,24 @@ def test_a_reader_is_told_that_the_database_is_gone(outages: dict[str, Outage]) 
     assert read.status_code == 503
     assert read.headers["content-type"] == "application/problem+json"
     assert read.headers["retry-after"].isdigit()
+
+
+@needs_root
+def test_a_full_disk_holds_up_what_it_cannot_store_and_loses_none_of_it(installation: Installation) -> None:
+    folder = installation.database_file.parent
+    with small_disk(folder):
+        configure(installation)
+        sync, _, _ = installation.started(("sync",), ("worker", "sum"), ("gateway",))
+        load = Load(installation)
+        with load.running(clients=1):
+            load.until_accepted(50)
+            with filled(folder):
+                eventually(lambda: "full" in sync.log and sync.log.count("next try in") > 10, installation.logs)
+                load.until_accepted(50)
+
+        count = Count(installation, load)
+        count.check()
+        count.check_announced_once()
+        assert load.refusals == {}
+        assert sync.stop() == 0, sync.log
+        installation.clear()
