@@ -28,6 +28,14 @@ def test_requests_are_answered_and_it_stops_when_told(place: Any) -> None:
     assert place.waiting() == 0
 
 
+def test_a_worker_may_be_the_first_process_of_an_installation(place: Any) -> None:
+    place.settings_file.write_text(place.settings_file.read_text().replace("broker.db", "new/broker.db"))
+    worker = place.worker()
+    place.wait_until(lambda: "ready" in worker.said() or worker.process.poll() is not None, "ready, or ended")
+    assert worker.process.poll() is None
+    assert stopped(worker) == 0
+
+
 def test_an_estimator_from_a_file_is_served(place: Any) -> None:
     joblib.dump(LogisticRegression().fit([[0.0], [1.0]], ["no", "yes"]), place.folder / "m.joblib")
     place.settings_file.write_text(place.settings_file.read_text().replace("own_model:Own", "m.joblib"))

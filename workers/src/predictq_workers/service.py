@@ -5,12 +5,14 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from predictq.brokers import Broker, Subscription, open_broker
 from predictq.loop import Loop, Watchdog
 from predictq.names import Names
 from predictq.process import run_process
 from predictq.settings import Settings
+from predictq.topology import topology_of
 from predictq_workers.answers import Answers
 from predictq_workers.batch_records import BatchRecords
 from predictq_workers.calling import Calls, Guard
@@ -28,8 +30,11 @@ def run(settings: Settings, deployment: str) -> int:
     """Load the model, then serve until SIGTERM; returns the exit code. Raises ModelError before anything is read."""
     spec = settings.deployments[deployment]
     model = open_model(spec, settings.folder)
-    model.load()
     broker = open_broker(settings.broker_url())
+    # Before a model that takes long to load: from here on the group is owed what is submitted.
+    with closing(broker.admin()) as admin:
+        admin.ensure(topology_of(settings))
+    model.load()
     loops = build_loops(settings, deployment, model=model, broker=broker)
     settle_garbage_collection()
     return run_process(f"worker {deployment}", loops, grace_seconds=settings.worker.grace_seconds, close=broker.close)
