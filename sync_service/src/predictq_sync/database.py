@@ -95,7 +95,8 @@ def _postgresql_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise UserMistake(f"database: {url!r} is no URL; {_EXPECTED}") from error
+        # Not shown: it may hold a password.
+        raise UserMistake(f"database: is no URL; {_EXPECTED}") from error
     if parsed.drivername not in {"postgresql", "postgresql+psycopg"}:
         raise UserMistake(f"database: {parsed.drivername}:// is no database that predictq knows; {_EXPECTED}")
     try:

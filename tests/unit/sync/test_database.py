@@ -116,6 +116,12 @@ def test_a_url_that_is_not_ours_is_the_users_mistake(url: str, reason: str) -> N
     assert "sqlite:///path or postgresql+psycopg://" in str(caught.value)
 
 
+def test_a_password_in_a_broken_url_is_not_told() -> None:
+    with pytest.raises(UserMistake, match="is no URL") as caught:
+        Database("postgresql://bob:hunter2@host:54x32/name")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_postgresql_that_does_not_answer_is_unavailable() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(DatabaseUnavailable, match="refused"), database.read():
