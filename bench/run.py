@@ -26,6 +26,9 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     asked = _arguments()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    # Before anything runs: the commit may move on, and the disk is measured at rest.
+    machine = _machine(asked.folder)
     figures: list[Figure] = []
     for name in asked.only or BENCHMARKS:
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -35,7 +38,8 @@ def main() -> None:
     result = {
         "command": " ".join(["bench/run.py", *sys.argv[1:]]),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": _machine(asked.folder),
+        "machine": machine,
+        "load_average_after": os.getloadavg(),
         "figures": [as_json(figure) for figure in figures],
     }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +67,7 @@ def _machine(folder: Path) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "fdatasync_milliseconds": round(_sync_seconds(folder) * 1e3, 3),
-        "load_average": os.getloadavg(),
+        "load_average_before": os.getloadavg(),
         "commit": subprocess.run(
             ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
         ).stdout.strip(),
