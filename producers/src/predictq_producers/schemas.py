@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 from jsonschema_rs import Draft202012Validator
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from predictq.errors import SettingsError
 from predictq.settings import Settings
@@ -92,18 +92,19 @@ class _SchemaInput:
 class _ModelInput:
     def __init__(self, model: type[BaseModel]) -> None:
         self.json_schema = model.model_json_schema()
-        self._validate = model.__pydantic_validator__.validate_python
+        # In JSON mode, as the worker checks it: a strict model takes a date as text from JSON alone.
+        self._validate = model.__pydantic_validator__.validate_json
 
     def valid(self, instance: Any) -> bool:
         try:
-            self._validate(instance)
-        except ValidationError:
+            self._validate(to_json(instance))
+        except Exception:  # noqa: BLE001 - a validator of the user's may raise anything
             return False
         return True
 
     def faults(self, instance: Any, at: Steps) -> Iterator[Fault]:
         try:
-            self._validate(instance)
+            self._validate(to_json(instance))
         except ValidationError as error:
             known = list(self.json_schema.get("properties", {}))
             for found in error.errors(include_url=False, include_context=False, include_input=False):
@@ -114,6 +115,8 @@ class _ModelInput:
                     yield Fault(place, _unknown(str(found["loc"][-1]), known))
                 else:
                     yield Fault(place, _short(found["msg"]))
+        except Exception as error:  # noqa: BLE001 - see above
+            yield Fault(pointer(*at), _short(f"the check of this endpoint raised {type(error).__name__}: {error}"))
 
 
 def _schema(key: str, target: str, path: Path) -> dict[str, Any]:

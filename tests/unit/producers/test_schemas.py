@@ -10,12 +10,26 @@ from predictq.settings import Settings
 from predictq_producers.schemas import input_check
 
 MODEL = """
-from pydantic import BaseModel, ConfigDict
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, field_validator
 
 class Tumour(BaseModel):
     model_config = ConfigDict(extra="forbid")
     radius: float
     texture: float = 0.0
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+    on: date
+
+class Grade(BaseModel):
+    grade: str
+
+    @field_validator("grade")
+    @classmethod
+    def known(cls, value):
+        return {"a": "A"}[value]
 
 NOT_A_MODEL = 5
 """
@@ -42,6 +56,19 @@ def test_a_model_says_what_is_missing_unknown_and_wrong(tmp_path, module):
     assert found["/instances/0/radius"] == "is missing"
     assert "did you mean 'texture'" in found["/instances/0/textur"]
     assert check.json_schema["properties"].keys() == {"radius", "texture"}
+
+
+def test_a_strict_model_takes_what_json_can_say(tmp_path, module):
+    assert check_of(tmp_path, f"{module}:Strict").valid({"on": "2026-11-30"})
+
+
+def test_a_validator_that_raises_anything_is_a_fault(tmp_path, module):
+    check = check_of(tmp_path, f"{module}:Grade")
+
+    assert check.valid({"grade": "a"})
+    assert not check.valid({"grade": "z"})
+    (fault,) = check.faults({"grade": "z"}, ("instances", 3))
+    assert fault == ("/instances/3", "the check of this endpoint raised KeyError: 'z'")
 
 
 def test_references_within_a_schema_are_followed(tmp_path):
