@@ -1,7 +1,7 @@
 """What deployments that were removed from the settings still owe is cancelled."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from pydantic_core import from_json
 from sqlalchemy import bindparam, select
@@ -23,13 +23,14 @@ def retire(settings: Settings) -> int:
     database = Database(settings.database_url())
     try:
         upgrade(database)
-        return cancel_retired(database, settings.deployments, time.time())
+        endpoint_of = {name: deployment.endpoint for name, deployment in settings.deployments.items()}
+        return cancel_retired(database, endpoint_of, time.time())
     finally:
         database.close()
 
 
-def cancel_retired(database: Database, deployments: Collection[str], now: float) -> int:
-    """The same for a database at hand. Goes through all open requests, a chunk a transaction."""
+def cancel_retired(database: Database, endpoint_of: Mapping[str, str], now: float) -> int:
+    """The same, given the endpoint of each deployment. Goes through all open requests, a chunk a transaction."""
     cancel = Cancelling(database.dialect)
     cancelled, last = 0, ""
     while True:
@@ -41,7 +42,7 @@ def cancel_retired(database: Database, deployments: Collection[str], now: float)
                 (row.id, row.endpoint, name)
                 for row in open_requests
                 for name in dict.fromkeys(from_json(row.deployments))
-                if name not in deployments
+                if endpoint_of.get(name) != row.endpoint
             ]
             cancelled += cancel(connection, owed, wire_time(now))
             last = open_requests[-1].id

@@ -93,10 +93,17 @@ def test_what_a_removed_deployment_owes_is_cancelled(database: Database, ledger:
     ledger.handle([request(both, deployments=["linear", "old"]), request(gone, deployments=["old"]), request(kept)])
     store.handle([prediction(both)])
 
-    assert cancel_retired(database, {"linear", "forest"}, NOW) == 2
+    serving = {"linear": "tumours", "forest": "tumours"}
+    assert cancel_retired(database, serving, NOW) == 2
     assert {row["id"]: row["status"] for row in rows_of(database, "requests", "id")} == {
         both: "partial",
         gone: "cancelled",
         kept: "queued",
     }
-    assert cancel_retired(database, {"linear", "forest"}, NOW) == 0
+    assert cancel_retired(database, serving, NOW) == 0
+
+
+def test_what_a_deployment_owes_to_the_endpoint_that_it_left_is_cancelled(database: Database, ledger: Ledger) -> None:
+    ledger.handle([request(derived_id("left"), deployments=["linear"])])
+
+    assert cancel_retired(database, {"linear": "elsewhere"}, NOW) == 1
