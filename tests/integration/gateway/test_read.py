@@ -145,6 +145,30 @@ def test_cancelling_hints_at_the_workers_and_may_be_repeated(running):
     assert CANCEL.decode(heard[0].value)["data"]["ids"] == [request_id]
 
 
+def test_cancelling_what_is_answered_in_part_hints_at_the_workers_too(running):
+    request_id = new_id()
+    running.reader.bodies[request_id] = body(request_id, "partial")
+    running.reader.bodies[request_id]["predictions"] = [
+        {
+            "deployment": deployment,
+            "model_version": "1",
+            "status": status,
+            "outputs": [],
+            "errors": [],
+            "batch_id": None,
+            "created_at": "2026-11-30T15:04:05.000Z",
+        }
+        for deployment, status in (("linear", "succeeded"), ("forest", "cancelled"))
+    ]
+    hints = Subscription(topics=(running.names.cancels,), member="worker-1")
+    with closing(running.broker.consumer(hints)) as consumer:
+        consumer.poll(10, 1 << 20, 0.0)
+        running.client.post(f"/v1/predictions/{request_id}/cancel")
+        heard = consumer.poll(10, 1 << 20, 0.5)
+
+    assert [CANCEL.decode(record.value)["data"]["ids"] for record in heard] == [[request_id]]
+
+
 def test_what_is_finished_is_not_cancelled(running):
     request_id = new_id()
     running.reader.bodies[request_id] = body(request_id, "succeeded")
