@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["NAME_PATTERN", "Names", "dead_letters_of", "endpoint_of"]
+__all__ = ["NAME_PATTERN", "RESERVED_ENDPOINT", "Names", "dead_letters_of", "endpoint_of"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,47}$"
+RESERVED_ENDPOINT = "sync"
+"""A deployment `ledger` of it would have the name of the sync service's own group."""
 
 
 @dataclass(frozen=True, slots=True)

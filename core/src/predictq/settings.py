@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as NotJson
 
 from predictq.errors import SettingsError
-from predictq.names import NAME_PATTERN
+from predictq.names import NAME_PATTERN, RESERVED_ENDPOINT
 from predictq.settings_errors import explain, explain_json, misspelt_variables
 
 __all__ = [
@@ -215,6 +215,10 @@ class Settings(BaseSettings):
                 raise ValueError(f'{at}.from: "beginning" is for role = "shadow" only')
             _check_canary(at, deployment, self.deployments)
         for endpoint in self.endpoints:
+            if endpoint == RESERVED_ENDPOINT:
+                raise ValueError(
+                    f"endpoints.{endpoint}: is a name that predictq keeps for its own groups; choose another"
+                )
             mine = [d for d in self.deployments.values() if d.endpoint == endpoint]
             if mine and not any(d.role == "live" for d in mine):
                 raise ValueError(

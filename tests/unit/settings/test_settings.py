@@ -85,6 +85,7 @@ def test_no_file_at_all_is_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
         ("[gateway]\nport = 70000", "gateway.port", "70000: should be less than or equal to 65535"),
         ("gateway = 3", "gateway", "3: should be a table"),
         ("[endpoints.Big_Name]", "endpoints.Big_Name", "'Big_Name' is no name; lower-case letters, digits and hyphens"),
+        ("[endpoints.sync]", "endpoints.sync", "is a name that predictq keeps for its own groups; choose another"),
         (
             WHOLE.replace('endpoint = "tumours"', 'endpoint = "tumors"', 1),
             "deployments.linear.endpoint",
