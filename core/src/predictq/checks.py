@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from predictq.brokers.opening import open_broker
-from predictq.errors import PredictqError
+from predictq.errors import PredictqError, Unavailable
 from predictq.settings import Settings
 from predictq.topology import topology_of
 
@@ -125,10 +125,11 @@ def _broker(settings: Settings) -> Iterator[Check]:
         yield _sqlite()
     try:
         broker = open_broker(url)
+        admin = broker.admin()
     except PredictqError as error:
-        yield Check(name="broker", ok=False, detail=str(error), cure="mend `broker` in the settings")
+        cure = "see the message" if isinstance(error, Unavailable) else "mend `broker` in the settings"
+        yield Check(name="broker", ok=False, detail=str(error), cure=cure)
         return
-    admin = broker.admin()
     try:
         health = admin.health()
         cure = "" if health.ok else f"see that {url.partition(':')[0]} runs and that `broker` in the settings is right"

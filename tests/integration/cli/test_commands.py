@@ -200,6 +200,17 @@ def test_the_doctor_is_content_when_all_is_well(predictq: Predictq, tmp_path: Pa
     assert "FAIL" not in done.stdout
 
 
+def test_the_doctor_goes_on_where_the_broker_cannot_be_opened(predictq: Predictq, tmp_path: Path) -> None:
+    (tmp_path / "broker.db").write_text("something else")
+
+    done = predictq("doctor", "--json", PREDICTQ_BROKER="sqlite:///broker.db")
+
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "no SQLite file" in checks["broker"]["detail"]
+    assert "database" in checks
+
+
 def test_the_doctor_says_which_settings_are_broken(predictq: Predictq, tmp_path: Path) -> None:
     (tmp_path / "predictq.toml").write_text("[gateway]\nprot = 1")
 
