@@ -69,7 +69,9 @@ def go_through(installation: Installation, processes: list[Process], full: Abstr
         with full:
             eventually(lambda: load.refusals[503] > 20, installation.logs)
             assert http.get("/healthz").status_code == 200
+            assert http.get("/readyz").status_code == 503
         load.until_accepted(100)
+        assert http.get("/readyz").status_code == 200
 
     count = Count(installation, load)
     count.check()

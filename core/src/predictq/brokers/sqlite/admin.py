@@ -45,10 +45,12 @@ class SqliteAdmin:
             return lag_of(db, topic, group)
 
     def health(self) -> Health:
-        """Whether the file can be written."""
+        """Whether the file can be written, and has room."""
         try:
-            with self._connection.transaction(durable=False):
-                pass
+            with self._connection.transaction(durable=False) as db:
+                # Leaves nothing behind, but needs room on the disk as a message does.
+                db.execute("INSERT INTO members(g, topic, member, seen, claim) VALUES('', '', '', 0, 0)")
+                db.execute("DELETE FROM members WHERE g=''")
         except BrokerUnavailable as error:
             return Health(ok=False, detail=str(error))
         return Health(ok=True, detail=f"{self._place.filename}, SQLite {apsw.sqlite_lib_version()}")
