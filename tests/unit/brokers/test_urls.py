@@ -19,9 +19,15 @@ def test_a_url_that_names_nothing_is_refused(url: str) -> None:
 
 
 def test_an_absolute_path_has_four_slashes(tmp_path: Path) -> None:
-    admin = open_broker(f"sqlite:///{tmp_path}/a%20file.db").admin()
-    assert str(tmp_path / "a file.db") in admin.health().detail
-    admin.close()
+    open_broker(f"sqlite:///{tmp_path}/broker.db").admin().close()
+    assert (tmp_path / "broker.db").exists()
+
+
+@pytest.mark.parametrize("folder", ["a b", "50%20off", "c#", "what?", "file:"])
+def test_a_path_is_taken_as_it_is_written(tmp_path: Path, folder: str) -> None:
+    open_broker(f"sqlite:///{tmp_path}/{folder}/broker.db").admin().close()
+    assert [found.name for found in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / "broker.db").exists()
 
 
 def test_a_relative_path_starts_at_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
