@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from predictq.brokers.port import Dead, Done, Message, Record, Verdict
-from predictq.ids import derived_id
 from predictq.loop import Limits, Outcome
 from predictq.names import endpoint_of
+from predictq_producers.deriving import event_id, record_id
 from predictq_producers.parsing import parse_json
 from predictq_producers.refusals import Fault, Refused
 from predictq_producers.requests import RequestMaker, maker_of
@@ -61,9 +61,11 @@ class Intake:
             maker = maker_of(self._makers, endpoint)
             foreign = _understood(parse_json(record.value))
             submission = maker.read_value(foreign.body, record.published_at)
-            # The same record gives the same id however often it is delivered.
-            own = foreign.own_id or (record.topic, f"{record.partition}:{record.position}")
-            prepared = maker.prepare(submission, derived_id(endpoint, *own), now)
+            if foreign.own_id is None:
+                request_id = record_id(endpoint, record.topic, record.partition, record.position)
+            else:
+                request_id = event_id(endpoint, *foreign.own_id)
+            prepared = maker.prepare(submission, request_id, now)
         except Refused as error:
             return Dead(error.reason)
         message = prepared.message

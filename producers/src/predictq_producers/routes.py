@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
-from predictq.ids import derived_id, new_id
+from predictq.ids import new_id
+from predictq_producers.deriving import keyed_id
 from predictq_producers.headers import Preferences, check_content_type, idempotency_key, preferences
 from predictq_producers.keyed import KeyedSubmits
 from predictq_producers.openapi import SUBMIT_BODY, SUBMIT_PARAMETERS, SUBMIT_RESPONSES
@@ -18,9 +19,6 @@ from predictq_producers.refusals import Fault, Refused
 from predictq_producers.requests import Prepared, RequestMaker, maker_of
 
 __all__ = ["Expectation", "Results", "add_submit_route"]
-
-NO_CALLER = ""
-"""Who sent a key; one for all until there is authentication."""
 
 
 class Expectation(Protocol):
@@ -76,7 +74,7 @@ def add_submit_route(
         prefer = preferences(headers.get("prefer"), max_wait_seconds=max_wait_seconds)
         raw = await _read(request, max_body_bytes)
         now = time.time()
-        request_id = new_id() if key is None else derived_id(endpoint, NO_CALLER, key)
+        request_id = new_id() if key is None else keyed_id(endpoint, key)
         prepared = maker.prepare(maker.read(raw, now), request_id, now)
         if prefer.wait_seconds is None:
             await accept(prepared, with_key=key is not None)

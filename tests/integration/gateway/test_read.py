@@ -7,8 +7,9 @@ from contextlib import closing
 
 from predictq.brokers import Subscription
 from predictq.errors import DatabaseUnavailable
-from predictq.ids import derived_id, new_id
+from predictq.ids import new_id
 from predictq.messages import CANCEL
+from predictq_producers.deriving import keyed_id
 from predictq_sync.reading import RequestBody
 
 
@@ -74,14 +75,14 @@ def test_an_unknown_keyed_id_does_not_exist_once_the_ledger_has_come_past_the_qu
 
     ledger = threading.Thread(target=catch_up)
     ledger.start()
-    answer = running.client.get(f"/v1/predictions/{derived_id('tumours', '', 'k')}")
+    answer = running.client.get(f"/v1/predictions/{keyed_id('tumours', 'k')}")
     ledger.join()
     assert answer.status_code == 404
 
 
 def test_an_unknown_keyed_id_is_queued_while_the_ledger_is_behind(running):
     running.reader.at = time.time() - 10
-    assert running.client.get(f"/v1/predictions/{derived_id('tumours', '', 'k')}").json()["status"] == "queued"
+    assert running.client.get(f"/v1/predictions/{keyed_id('tumours', 'k')}").json()["status"] == "queued"
 
 
 def test_a_row_that_the_ledger_writes_while_it_is_asked_for_is_found(running):

@@ -14,13 +14,14 @@ import pytest
 
 from predictq.brokers import Broker, Done, Message, Record, Subscription, open_broker
 from predictq.clock import wire_time
-from predictq.ids import derived_id, new_id
+from predictq.ids import new_id
 from predictq.loop import Stop
 from predictq.messages import PREDICTION, REQUEST, PredictionEvent, RequestEvent, prediction_id
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq_gateway.app import Gateway
 from predictq_gateway.server import GatewayServer, listen
+from predictq_producers.deriving import keyed_id
 from predictq_sync.database import Database
 from predictq_sync.reading import Reader
 from predictq_sync.service import build_loops, prepare
@@ -159,7 +160,7 @@ def test_an_accepted_request_is_found_before_and_after_the_sync_service_comes(si
 
 def test_a_keyed_id_that_nobody_submitted_does_not_exist(site):
     site.start_sync()
-    assert site.client.get(f"/v1/predictions/{derived_id('tumours', '', 'never')}").status_code == 404
+    assert site.client.get(f"/v1/predictions/{keyed_id('tumours', 'never')}").status_code == 404
 
 
 def test_an_old_id_does_not_exist(site):

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from predictq.brokers import Broker, Done, Message, Record, Subscription, open_broker
-from predictq.ids import derived_id, is_uuid, new_id
+from predictq.ids import is_uuid, new_id
 from predictq.messages import REQUEST
+from predictq_producers.deriving import event_id
 
 SETTINGS = """
 [endpoints.tumours]
@@ -166,6 +167,6 @@ def test_the_intake_translates_what_it_can_and_buries_the_rest(folder, broker):
 
     assert code == 0
     assert sorted(event["data"]["instances"][0]["radius"] for event in found) == [1, 2]
-    assert derived_id("tumours", "/shop", "1") in {event["id"] for event in found}
+    assert event_id("tumours", "/shop", "1") in {event["id"] for event in found}
     assert {r.value: r.headers["dead-reason"] for r in dead}.keys() == {b"\xff\x00", b'{"colour":2}', b""}
     assert {r.headers["dead-group"] for r in dead} == {"predictq.intake"}

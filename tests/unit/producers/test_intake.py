@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictq.brokers import NO_HEADERS, Dead, Done, Record
-from predictq.ids import derived_id
 from predictq.messages import REQUEST
 from predictq.settings import Settings
+from predictq_producers.deriving import event_id, keyed_id
 from predictq_producers.intake import Intake
 from predictq_producers.requests import request_makers
 
@@ -64,8 +64,19 @@ def test_its_own_id_decides_the_id(intake):
     first, _ = request_of(intake, {**EVENT, "data": {"a": 1}}, position="5")
     again, _ = request_of(intake, {**EVENT, "data": {"a": 1}}, position="6")
     other, _ = request_of(intake, {**EVENT, "source": "/other", "data": {"a": 1}})
-    assert first["id"] == again["id"] == derived_id("e", "/shop", "order-1")
+    assert first["id"] == again["id"] == event_id("e", "/shop", "order-1")
     assert other["id"] != first["id"]
+
+
+def test_it_never_takes_the_id_of_a_submit_by_http(intake):
+    event, _ = request_of(intake, {"id": "42", "instances": [{"a": 1}]})
+    assert event["id"] != keyed_id("e", "42")
+
+
+def test_it_never_takes_the_id_of_a_message_without_one(intake):
+    placed, _ = request_of(intake, {"a": 1}, position="5")
+    forged, _ = request_of(intake, {**EVENT, "source": TOPIC, "id": "2:5", "data": {"a": 1}})
+    assert forged["id"] != placed["id"]
 
 
 def test_without_one_its_place_does(intake):
