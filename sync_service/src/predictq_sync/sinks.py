@@ -28,29 +28,41 @@ class Sink(Protocol):
         """Take the predictions of one commit.
 
         Each has `request_id`, `deployment`, `endpoint`, `model_version`, `status`, `outputs`, `errors`, `batch_id`,
-        `redrive`, `visible` (False: a shadow's) and `created_at`. They come at least once, and again, in place, for as
-        long as this raises: write by (request_id, deployment).
+        `redrive`, `visible` (False: a shadow's) and `created_at`. They come at least once: again, in place, for as long
+        as this raises, and after a crash. So write by (request_id, deployment).
         """
 
 
 class Sinks:
-    """All sinks, one after another."""
+    """All sinks, one after another. Called by one thread."""
 
     def __init__(self, database: Database, sinks: Mapping[str, Sink]) -> None:
         self._database = database
         self._sinks = sinks
+        self._in_hand: Sequence[PredictionRow] = ()
+        self._taken: set[str] = set()
 
     def __call__(self, rows: Sequence[PredictionRow]) -> None:
-        """Give them the predictions of a commit, as the database now holds them. Raises Unavailable when one raised."""
+        """Give them the predictions of a commit, as the database now holds them.
+
+        Raises Unavailable when one raised; called again with the same rows, it calls only those that have not taken
+        them yet.
+        """
         if not self._sinks or not rows:
             return
+        if rows != self._in_hand:
+            self._in_hand, self._taken = rows, set()
         committed = self._committed(rows)
         for name, sink in self._sinks.items():
+            if name in self._taken:
+                continue
             try:
                 sink(committed)
             except Exception as error:
                 log.exception("sink %s raised; it is given the same predictions again", name)
                 raise Unavailable(f"sink {name}: {type(error).__name__}: {error}") from error
+            self._taken.add(name)
+        self._in_hand = ()
 
     def _committed(self, rows: Sequence[PredictionRow]) -> list[dict[str, Any]]:
         # Read back, not taken from the messages: of two answers the first is the one that counts, also when this batch

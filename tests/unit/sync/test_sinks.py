@@ -68,6 +68,33 @@ def test_a_sink_that_raises_gets_the_same_again(database: Database, caplog: pyte
     assert "sink mail raised" in caplog.text
 
 
+def test_of_several_only_the_one_that_raised_gets_the_same_again(database: Database) -> None:
+    first, failing, last = Taking(), Taking(failures=2), Taking()
+    store = make_store(database, after_commit=Sinks(database, {"first": first, "failing": failing, "last": last}))
+    records = [prediction(new_id()), prediction(new_id())]
+
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="sink failing"):
+            store.handle(records)
+    store.handle(records)
+
+    assert [len(sink.calls) for sink in (first, failing, last)] == [1, 1, 1]
+
+
+def test_other_predictions_go_to_all_sinks_though_one_raised_before(database: Database) -> None:
+    first, failing = Taking(), Taking(failures=1)
+    store = make_store(database, after_commit=Sinks(database, {"first": first, "failing": failing}))
+    one, two = [prediction(new_id())], [prediction(new_id())]
+
+    with pytest.raises(Unavailable):
+        store.handle(one)
+    store.handle(two)
+    store.handle(one)
+    store.handle(one)
+
+    assert [len(sink.calls) for sink in (first, failing)] == [4, 3]
+
+
 def test_a_sink_gets_the_answer_that_counts(ledger: Ledger, database: Database) -> None:
     sink = Taking()
     store = make_store(database, after_commit=Sinks(database, {"mail": sink}))
