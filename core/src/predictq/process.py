@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import NoReturn
 
 from predictq.errors import PredictqError, UserMistake
 from predictq.loop import Loop, Stop
@@ -31,11 +32,13 @@ def run_process(
 ) -> int:
     """Run the loops, each in a thread, until SIGTERM or SIGINT; returns the exit code.
 
-    The first signal lets every loop finish the batch in hand; a second one, or the end of `grace_seconds`, ends the
-    process at once and the batch goes to another member. `close` is called last. To be called by the main thread.
+    The first signal, or the end of one loop, lets every loop finish the batch in hand; a second one, or the end of
+    `grace_seconds`, ends the process at once and the batch goes to another member. `close` is called last. To be
+    called by the main thread.
     """
     stop = Stop()
-    _install_signals(stop, grace_seconds)
+    _install_signals(name, stop)
+    _watch_grace(name, stop, grace_seconds)
     failures: list[Exception] = []
     threads = [_start(loop, stop, failures) for loop in loops]
     _announce_when_ready(name, loops, stop)
@@ -73,21 +76,29 @@ def _announce_when_ready(name: str, loops: Sequence[Loop], stop: Stop) -> None:
     announce_ready()
 
 
-def _install_signals(stop: Stop, grace_seconds: float) -> None:
-    def end_at_once(exit_code: int, why: str) -> None:
-        log.warning("%s: ending at once, the batch in hand goes to another member", why)
-        logging.shutdown()
-        os._exit(exit_code)
-
-    def watch_grace() -> None:
+def _watch_grace(name: str, stop: Stop, grace_seconds: float) -> None:
+    def watch() -> None:
+        stop.wait()
         time.sleep(grace_seconds)
-        end_at_once(1, f"not finished within {grace_seconds:g} s")
+        _end_at_once(name, 1, f"not finished within {grace_seconds:g} s")
+
+    threading.Thread(target=watch, name="grace", daemon=True).start()
+
+
+def _install_signals(name: str, stop: Stop) -> None:
+    received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            end_at_once(128 + number, "second signal")
-        threading.Thread(target=watch_grace, name="grace", daemon=True).start()
+        if received:
+            _end_at_once(name, 128 + number, "second signal")
+        received.append(number)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+
+
+def _end_at_once(name: str, exit_code: int, why: str) -> NoReturn:
+    log.warning("%s: %s: ending at once, the batch in hand goes to another member", name, why)
+    logging.shutdown()
+    os._exit(exit_code)

@@ -5,7 +5,7 @@ Read at the edge of each process by `load_settings` and handed on as values. `do
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -220,6 +220,7 @@ class Settings(BaseSettings):
                     f"endpoints.{endpoint}: is a name that predictq keeps for its own groups; choose another"
                 )
             mine = [d for d in self.deployments.values() if d.endpoint == endpoint]
+            _check_shares(endpoint, mine)
             if mine and not any(d.role == "live" for d in mine):
                 raise ValueError(
                     f'endpoints.{endpoint}: none of its deployments has role = "live", so no one would answer'
@@ -253,6 +254,15 @@ def _check_canary(at: str, deployment: DeploymentSettings, all_of_them: Mapping[
     named = all_of_them.get(deployment.of)
     if named is None or named.role != "live" or named.endpoint != deployment.endpoint:
         raise ValueError(f"{at}.of: {deployment.of!r} is no live deployment of endpoint {deployment.endpoint!r}")
+
+
+def _check_shares(endpoint: str, deployments: Sequence[DeploymentSettings]) -> None:
+    for of in {d.of for d in deployments if d.of is not None}:
+        total = sum(d.share or 0.0 for d in deployments if d.of == of)
+        if total >= 1:
+            raise ValueError(
+                f"endpoints.{endpoint}: {of!r} has canaries with shares of {total:g} in all; below 1 would be right"
+            )
 
 
 def _anchored(url: str, folder: Path) -> str:

@@ -3,47 +3,32 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, literal_column, or_
+from sqlalchemy import or_
 
 from predictq.brokers import Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
 from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
+from predictq.messages import BatchEvent, PredictionEvent
 from predictq.names import Names
 from predictq_sync.announcing import announcement
 from predictq_sync.bodies import bodies_of
 from predictq_sync.database import Database
+from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
 from predictq_sync.rollup import roll_up
-from predictq_sync.skimming import EMITTED, BatchEvent, PredictionEvent, time_or
+from predictq_sync.skimming import EMITTED, time_or
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import batches, predictions, requests
 
-__all__ = ["PREDICTION_COLUMNS", "PredictionRow", "Store", "first_terminal_wins"]
+__all__ = ["Store"]
 
 log = logging.getLogger(__name__)
 
-PREDICTION_COLUMNS = tuple(column.name for column in predictions.columns)
 STUB_COLUMNS = ("id", "endpoint", "status", "instances_hash", "created_at")
 BATCH_COLUMNS = tuple(column.name for column in batches.columns)
-
-
-class PredictionRow(NamedTuple):
-    """A row of `predictions`, its fields in the order of the table."""
-
-    request_id: str
-    deployment: str
-    endpoint: str
-    model_version: str | None
-    status: str
-    outputs: str
-    errors: str
-    batch_id: str | None
-    redrive: int
-    visible: bool
-    created_at: str
 
 
 class Store:
@@ -166,18 +151,6 @@ def _one_each(rows: Sequence[PredictionRow]) -> Sequence[PredictionRow]:
         if first.status == "failed" and row.redrive > first.redrive:
             left[row.request_id, row.deployment] = row
     return list(left.values())
-
-
-def first_terminal_wins(insert: Any) -> Insert:
-    """New rows, and `failed` ones that a higher redrive answers; nothing else changes a row."""
-    new = insert.excluded
-    replaced = ("model_version", "status", "outputs", "errors", "batch_id", "redrive", "visible", "created_at")
-    statement: Insert = insert.on_conflict_do_update(
-        index_elements=[predictions.c.request_id, predictions.c.deployment],
-        set_={column: new[column] for column in replaced},
-        where=and_(predictions.c.status == literal_column("'failed'"), new.redrive > predictions.c.redrive),
-    )
-    return statement
 
 
 def _lock_known(insert: Any) -> Insert:

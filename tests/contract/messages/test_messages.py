@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictq.errors import BadMessage
+from predictq.ids import new_id
 from predictq.messages import BATCH, CANCEL, COMMIT, PREDICTION, REQUEST, Codec, hash_of, new_request
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -76,6 +77,10 @@ def test_what_is_no_request_is_refused_with_its_place(broken: bytes, place: str)
         (("data", "instances"), [], "data/instances"),
         (("data", "instances"), "rows", "data/instances"),
         (("data", "endpoint"), "Not A Name", "data/endpoint"),
+        (("data", "deployments"), [], "data/deployments"),
+        (("data", "deployments"), ["Not A Name"], "data/deployments/0"),
+        (("id",), "x" * 129, "id"),
+        (("id",), "order\n1", "id"),
         (("type",), "predictq.prediction.v1", "type"),
         (("expirytime",), "tomorrow", "expirytime"),
     ],
@@ -103,7 +108,7 @@ json_values = st.recursive(
 
 @given(instances=st.lists(json_values, min_size=1, max_size=4))
 def test_any_json_instances_survive_the_wire(instances: list[Any]) -> None:
-    event = new_request(request_id="i", endpoint="e", instances=instances, deployments=["d"], now=0.0)
+    event = new_request(request_id=new_id(), endpoint="e", instances=instances, deployments=["d"], now=0.0)
     decoded = REQUEST.decode(REQUEST.encode(event))
     assert decoded["data"]["instances"] == instances
     assert decoded["data"]["instances_hash"] == hash_of(decoded["data"]["instances"])

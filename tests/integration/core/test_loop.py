@@ -138,6 +138,27 @@ def test_the_culprit_alone_is_dead_and_its_neighbours_are_answered(
     assert dead.headers["dead-topic"] == WORK
 
 
+def test_headers_of_strangers_and_a_burial_that_fails_end_nothing(
+    broker: Broker, start: Callable[[Upper], object]
+) -> None:
+    def fail(records: Sequence[Record]) -> None:
+        if any(record.value == b"bad" for record in records):
+            raise ValueError("bad")
+
+    class Gravedigger(Upper):
+        def buried(self, record: Record, reason: str) -> Sequence[Message]:
+            raise KeyError("no spade")
+
+    producer = broker.producer()
+    strange = {"attempt": "x" * 20_000, "redrive": "-1"}
+    producer.publish([Message(WORK, value, headers=strange) for value in (b"bad", b"a")])
+    producer.close()
+    start(Gravedigger(fail))
+    assert [record.value for record in collect(broker, OUT, 1)] == [b"A"]
+    (dead,) = collect(broker, DEAD, 1)
+    assert (dead.value, dead.attempt, dead.redrive) == (b"bad", 1, 0)
+
+
 def test_what_is_unavailable_is_waited_for_and_nothing_is_charged(
     broker: Broker, start: Callable[[Upper], tuple[Loop, Stop]]
 ) -> None:

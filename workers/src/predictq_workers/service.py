@@ -1,14 +1,12 @@
 """The composition root of a worker process."""
 
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from predictq.brokers import Broker, Subscription, open_broker
 from predictq.loop import Loop, Watchdog
+from predictq.members import member_name
 from predictq.names import Names
 from predictq.process import run_process
 from predictq.settings import Settings
@@ -44,7 +42,7 @@ def build_loops(settings: Settings, deployment: str, *, model: Servable, broker:
     """The loop that predicts and the one that hears of cancelled requests."""
     spec = settings.deployments[deployment]
     names = Names(settings.prefix)
-    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    member = member_name()
     cancelled = Cancelled()
     handler = build_handler(
         settings,

@@ -62,17 +62,22 @@ class Record(NamedTuple):
     @property
     def attempt(self) -> int:
         """How often the model has been tried on it, this time included."""
-        return int(self.headers.get("attempt", "1"))
+        return _count(self.headers.get("attempt"), 1)
 
     @property
     def redrive(self) -> int:
         """How often an operator sent it again."""
-        return int(self.headers.get("redrive", "0"))
+        return _count(self.headers.get("redrive"), 0)
 
     @property
     def alone(self) -> bool:
         """Whether it is handed out by itself because its neighbours must not pay for it."""
         return "alone" in self.headers
+
+
+def _count(text: str | None, otherwise: int) -> int:
+    """A header may be anybody's: what is no count of ours says nothing."""
+    return int(text) if text is not None and len(text) < 10 and text.isdecimal() else otherwise
 
 
 class Done(NamedTuple):

@@ -101,7 +101,7 @@ def _ready(settings: Settings) -> Mapping[str, Any]:
 
 def _ready_text(settings: Settings, seconds: float) -> str:
     url = settings.gateway.url
-    lines = ["", f"predictq is ready after {seconds:.1f} s: {url} (API: {url}/docs)"]
+    lines = ["", f"predictq is ready after {seconds:.1f} s: {url} (API: {url}/openapi.json)"]
     for endpoint in settings.endpoints:
         serving = [f"{name} ({d.role})" for name, d in settings.deployments_of(endpoint).items()]
         lines.append(f"  endpoint {endpoint}: {', '.join(serving) or 'no deployment'}")

@@ -56,5 +56,9 @@ class Keeper:
         except Unavailable as error:
             log.warning("the claim could not be extended: %s", error)
             return
+        except Exception:
+            # The loop meets the same at its next call, and ends by it; until then the next extension may work.
+            log.exception("the claim could not be extended")
+            return
         if not kept:
             log.warning("some of the batch in hand was lost to another member; its results will be dropped")

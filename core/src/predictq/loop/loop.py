@@ -116,7 +116,12 @@ class Loop:
 
     def _bury(self, record: Record, reason: str) -> Dead:
         log.warning("%s: %s becomes a dead letter: %s", self.name, _place(record), reason)
-        return Dead(reason, self._handler.buried(record, reason))
+        try:
+            outputs = self._handler.buried(record, reason)
+        except Exception:
+            log.exception("%s: nothing can be emitted beside the dead letter", self.name)
+            outputs = ()
+        return Dead(reason, outputs)
 
     def _insist(self, call: Callable[[], ResultT], stop: Stop) -> ResultT:
         """Call until nothing is away: the batch stays claimed meanwhile and no attempt is spent."""

@@ -1,7 +1,7 @@
 """The messages on the topics: one module a kind, all of them CloudEvents 1.0 in structured JSON."""
 
 from predictq.messages.batch import BATCH, BATCH_TYPE, BatchData, BatchEvent
-from predictq.messages.envelope import SPECVERSION, Codec, Envelope, source_of
+from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
 from predictq.messages.hints import CANCEL, COMMIT, CancelEvent, CommitEvent, new_cancel, new_commit
 from predictq.messages.prediction import (
     PREDICTION,
@@ -30,12 +30,16 @@ __all__ = [
     "Codec",
     "CommitEvent",
     "Envelope",
+    "Hash",
+    "Id",
     "InstanceError",
+    "Name",
     "PredictionData",
     "PredictionEvent",
     "RequestData",
     "RequestEvent",
     "Status",
+    "Time",
     "hash_of",
     "new_cancel",
     "new_commit",

@@ -5,21 +5,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from predictq.clock import TIME_PATTERN
-from predictq.messages.envelope import Codec, Envelope
+from predictq.messages.envelope import Codec, Envelope, Id, Name, Time
 
 __all__ = ["BATCH", "BATCH_TYPE", "BatchData", "BatchEvent"]
 
 BATCH_TYPE: Literal["predictq.batch.v1"] = "predictq.batch.v1"
 
-Time = Annotated[str, Field(pattern=TIME_PATTERN)]
-
 
 class BatchData(TypedDict):
     """The body of a mini-batch record; the event's id is the batch's."""
 
-    endpoint: str
-    deployment: str
+    endpoint: Name
+    deployment: Name
     model_version: str
     worker: str
     """Host, process and a random tail: one for each process that ever ran."""
@@ -36,6 +33,7 @@ class BatchData(TypedDict):
 class BatchEvent(Envelope):
     """A mini-batch record as it travels, on the topic of its predictions."""
 
+    id: Id
     type: Literal["predictq.batch.v1"]
     data: BatchData
 

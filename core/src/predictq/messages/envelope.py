@@ -3,18 +3,28 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from predictq.clock import TIME_PATTERN
 from predictq.errors import BadMessage
+from predictq.names import NAME_PATTERN
 
-__all__ = ["SPECVERSION", "Codec", "Envelope", "source_of"]
+__all__ = ["SPECVERSION", "Codec", "Envelope", "Hash", "Id", "Name", "Time", "source_of"]
 
 SPECVERSION: Literal["1.0"] = "1.0"
 
 EventT = TypeVar("EventT")
+
+Id = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+"""A UUID where it is ours; of others what any database takes as a key."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+"""Of an endpoint or a deployment."""
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256, hexadecimal."""
+Time = Annotated[str, Field(pattern=TIME_PATTERN)]
 
 
 class Envelope(TypedDict):

@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from predictq.ids import derived_id
-from predictq.messages.envelope import Codec, Envelope
+from predictq.messages.envelope import Codec, Envelope, Hash, Id, Name
 
 __all__ = [
     "PREDICTION",
@@ -34,19 +34,19 @@ class InstanceError(TypedDict):
 class PredictionData(TypedDict):
     """The body of a prediction."""
 
-    request_id: str
-    endpoint: str
-    deployment: str
+    request_id: Id
+    endpoint: Name
+    deployment: Name
     model_version: str
     status: Status
     outputs: list[Any]
     """One for each instance, in their order, null where it failed; empty when the whole request failed."""
     errors: list[InstanceError]
-    batch_id: str | None
+    batch_id: Id | None
     """The mini-batch; null where none was predicted."""
-    redrive: Annotated[int, Field(ge=0)]
+    redrive: Annotated[int, Field(ge=0, lt=2**31)]
     """How often an operator sent the request again after it had failed."""
-    instances_hash: str
+    instances_hash: Hash
 
 
 class PredictionEvent(Envelope):

@@ -8,9 +8,8 @@ from pydantic import Field
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from predictq.clock import TIME_PATTERN, wire_time
-from predictq.messages.envelope import SPECVERSION, Codec, Envelope, source_of
-from predictq.names import NAME_PATTERN
+from predictq.clock import wire_time
+from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
 
 __all__ = ["REQUEST", "REQUEST_TYPE", "RequestData", "RequestEvent", "hash_of", "new_request"]
 
@@ -20,13 +19,13 @@ REQUEST_TYPE: Literal["predictq.request.v1"] = "predictq.request.v1"
 class RequestData(TypedDict):
     """The body of a request."""
 
-    endpoint: Annotated[str, Field(pattern=NAME_PATTERN)]
+    endpoint: Name
     instances: Annotated[list[Any], Field(min_length=1)]
     """Each a JSON object of named features or an array; the worker checks them one by one."""
-    deployments: list[str]
+    deployments: Annotated[list[Name], Field(min_length=1)]
     """The visible deployments that owe an answer, stamped by the producer."""
-    instances_hash: str
-    """SHA-256, hexadecimal, of the instances as compact JSON."""
+    instances_hash: Hash
+    """Of the instances as compact JSON."""
     metadata: NotRequired[dict[str, str]]
     """The client's own labels, handed back with the result."""
 
@@ -34,11 +33,12 @@ class RequestData(TypedDict):
 class RequestEvent(Envelope):
     """A request as it travels; its event id is the request's id."""
 
+    id: Id
     type: Literal["predictq.request.v1"]
     data: RequestData
     partitionkey: NotRequired[str]
     """CloudEvents partitioning extension: requests of one key keep their order."""
-    expirytime: NotRequired[Annotated[str, Field(pattern=TIME_PATTERN)]]
+    expirytime: NotRequired[Time]
     """CloudEvents expiry-time extension: not worth predicting after this."""
 
 
