@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
 from predictq_sync.rollup import roll_up
 from predictq_sync.statements import BulkInsert
-from predictq_sync.store import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
 from predictq_sync.tables import predictions
 
 __all__ = ["Cancelling", "Owed"]

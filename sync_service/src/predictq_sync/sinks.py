@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, select
 from predictq.errors import SettingsError, Unavailable
 from predictq.settings import Settings, SinkSettings
 from predictq_sync.database import Database
+from predictq_sync.prediction_rows import PredictionRow
 from predictq_sync.statements import elements_of, json_ids
-from predictq_sync.store import PredictionRow
 from predictq_sync.tables import predictions
 
 __all__ = ["Sink", "Sinks", "open_sinks"]
