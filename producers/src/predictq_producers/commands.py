@@ -31,7 +31,7 @@ def _submit(
     instances_per_request: Annotated[int, typer.Option(min=1, help="Rows that share one id.")] = 1,
     json: Json = False,
 ) -> None:
-    from predictq_producers.process import submit_file  # noqa: PLC0415 - validators and drivers, for this command alone
+    from predictq_producers.submit_command import submit_file  # noqa: PLC0415 - slow to import: for this command alone
 
     submit_file(load_settings(), endpoint, file, form=form, instances_per_request=instances_per_request, as_json=json)
 
