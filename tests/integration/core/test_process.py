@@ -12,6 +12,9 @@ import pytest
 
 DEADLINE_SECONDS = 20.0
 
+Launch = Callable[..., tuple[subprocess.Popen[str], int]]
+"""Seconds that a batch takes, seconds of grace, and anything for a second loop that cannot work."""
+
 PROGRAM = """
 import sys, threading, time, uuid
 from predictq.brokers import Done, Message, Subscription, open_broker
@@ -39,25 +42,30 @@ class Handler:
 
 if sys.argv[1] != "mistake":
     broker.producer().publish([Message("p.e.requests", b"x")])
-loop = Loop(
+loops = [Loop(
     name="test", broker=broker, handler=Handler(),
     subscription=Subscription(topics=("p.e.requests",), member="m", group="p.e.d"),
-)
-sys.exit(run_process("test", [loop], grace_seconds=float(sys.argv[2]), close=lambda: print("closed", flush=True)))
+)]
+if sys.argv[3:]:
+    loops.append(Loop(
+        name="misguided", broker=broker, handler=Handler(),
+        subscription=Subscription(topics=("p.e.nowhere",), member="n", group="p.e.d"),
+    ))
+sys.exit(run_process("test", loops, grace_seconds=float(sys.argv[2]), close=lambda: print("closed", flush=True)))
 """
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[[str, str], tuple[subprocess.Popen[str], int]]]:
+def launch(tmp_path: Path) -> Iterator[Launch]:
     """Starts the program; gives the process and the reading end of its readiness pipe."""
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
     started: list[tuple[subprocess.Popen[str], int]] = []
 
-    def launch(handle_seconds: str, grace_seconds: str) -> tuple[subprocess.Popen[str], int]:
+    def launch(*arguments: str) -> tuple[subprocess.Popen[str], int]:
         reading, writing = os.pipe()
         process = subprocess.Popen(
-            [sys.executable, str(program), handle_seconds, grace_seconds],
+            [sys.executable, str(program), *arguments],
             stdout=subprocess.PIPE,
             env={**os.environ, "PREDICTQ_READY_FD": str(writing)},
             pass_fds=(writing,),
@@ -82,13 +90,13 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_it_says_when_it_is_ready(launch: Callable[[str, str], tuple[subprocess.Popen[str], int]]) -> None:
+def test_it_says_when_it_is_ready(launch: Launch) -> None:
     _, reading = launch("0", "10")
     assert os.read(reading, 100) == b"ready\n"
 
 
 def test_the_first_signal_lets_the_batch_in_hand_finish(
-    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+    launch: Launch,
 ) -> None:
     process, _ = launch("1", "10")
     assert line_of(process) == "handling"
@@ -98,7 +106,7 @@ def test_the_first_signal_lets_the_batch_in_hand_finish(
 
 
 def test_the_second_signal_ends_it_at_once(
-    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+    launch: Launch,
 ) -> None:
     process, _ = launch("60", "60")
     assert line_of(process) == "handling"
@@ -114,7 +122,7 @@ def test_the_second_signal_ends_it_at_once(
     assert line_of(process) == ""
 
 
-def test_the_grace_period_ends_it(launch: Callable[[str, str], tuple[subprocess.Popen[str], int]]) -> None:
+def test_the_grace_period_ends_it(launch: Launch) -> None:
     process, _ = launch("60", "0.5")
     assert line_of(process) == "handling"
     process.send_signal(signal.SIGTERM)
@@ -123,7 +131,12 @@ def test_the_grace_period_ends_it(launch: Callable[[str, str], tuple[subprocess.
 
 
 def test_what_no_waiting_can_mend_ends_it_with_the_code_of_a_mistake(
-    launch: Callable[[str, str], tuple[subprocess.Popen[str], int]],
+    launch: Launch,
 ) -> None:
     process, _ = launch("mistake", "10")
     assert process.wait(DEADLINE_SECONDS) == 2
+
+
+def test_a_loop_that_cannot_work_ends_the_others_within_the_grace_period(launch: Launch) -> None:
+    process, _ = launch("60", "0.5", "with a second loop")
+    assert process.wait(DEADLINE_SECONDS) == 1

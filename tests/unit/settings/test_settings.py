@@ -97,6 +97,14 @@ def test_no_file_at_all_is_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
         (WHOLE.replace("share = 0.1", "share = 1.5"), "deployments.forest.share", "1.5: should be less than 1"),
         (WHOLE.replace('"canary"', '"boss"'), "deployments.forest.role", "'boss': should be 'live', 'shadow'"),
         (WHOLE.replace('"canary"', '"live"'), "deployments.forest", '`of` and `share` are for role = "canary" only'),
+        (
+            WHOLE.replace("share = 0.1", "share = 0.6")
+            + WHOLE[WHOLE.index("[deployments.forest]") :]
+            .replace("forest", "grove")
+            .replace("share = 0.1", "share = 0.4"),
+            "endpoints.tumours",
+            "'linear' has canaries with shares of 1 in all; below 1 would be right",
+        ),
         ('folder = "/"', "folder", "is where this file lies and cannot be set"),
     ],
 )
