@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +10,9 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from predictq.brokers.port import Broker, Subscription
+from predictq.errors import UserMistake
 from predictq.loop import Loop, Stop
+from predictq.members import member_name
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq_gateway.broker_view import BrokerView
@@ -46,13 +45,15 @@ class Gateway:
         limits = settings.gateway
         names = Names(settings.prefix)
         makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
+        self.mistake: UserMistake | None = None
+        """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
             name="commits",
             broker=broker,
-            subscription=Subscription(topics=(names.commits,), member=_member()),
+            subscription=Subscription(topics=(names.commits,), member=member_name()),
             handler=CommitHandler(self._waiting),
         )
         self.app = FastAPI(
@@ -60,6 +61,7 @@ class Gateway:
             version=version("predictq-gateway"),
             description=DESCRIPTION,
             lifespan=self._lifespan,
+            docs_url=None,  # its pages load their scripts from elsewhere, and are blank where that cannot be reached
             redoc_url=None,
             redirect_slashes=False,
             telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -110,6 +112,8 @@ class Gateway:
         # In the background: with the broker away the process serves what it can, and says that it is not ready.
         try:
             await self._view.ensure()
+        except UserMistake as error:
+            self.mistake = error
         except Exception:
             log.exception("topics and groups cannot be ensured")
         else:
@@ -120,7 +124,3 @@ class Gateway:
             self._commits.run(stop)
         except Exception:
             log.exception("commits are heard no longer; waiters find their results by reading now and then")
-
-
-def _member() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -23,13 +23,15 @@ def serve(gateway: Gateway, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Port 0 takes a free one, which the log tells.
 
     A signal stops accepting, answers whoever waits, publishes what was taken on, and returns; a second one hurries.
-    Raises UserMistake where the address cannot be had.
+    Raises UserMistake where the address cannot be had, or the broker's topics cannot be as the settings say.
     """
     listening = listen(host, port)
     if not is_loopback(host):
         log.warning("listening on %s: there is no authentication yet, so anyone who can reach it can use it", host)
     GatewayServer(gateway).run(sockets=[listening])
     log.info("stopped")
+    if gateway.mistake is not None:
+        raise gateway.mistake
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class GatewayServer(uvicorn.Server):
-    """uvicorn, which tells when it listens and lets go of whoever waits before it stops."""
+    """uvicorn, which tells when it listens, lets go of whoever waits before it stops, and stops for a mistake."""
 
     def __init__(self, gateway: Gateway) -> None:
         config = uvicorn.Config(
@@ -66,6 +68,9 @@ class GatewayServer(uvicorn.Server):
             host, port = each.getsockname()[:2]
             log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         announce_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._gateway.mistake is not None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.release()

@@ -9,10 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+
+from predictq.brokers import open_broker
+from predictq.settings import load_settings
+from predictq.topology import topology_of
 
 SETTINGS = """
 broker = "sqlite:///var/broker.db"
@@ -28,8 +33,8 @@ DEADLINE_SECONDS = 30
 class Process:
     """A gateway in a process of its own, and the lines of its log."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        (folder / "predictq.toml").write_text(SETTINGS)
+    def __init__(self, folder: Path, *options: str, settings: str = SETTINGS) -> None:
+        (folder / "predictq.toml").write_text(settings)
         self.ready, writing = os.pipe()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "predictq", "gateway", *options],
@@ -96,6 +101,23 @@ def test_a_taken_port_is_the_users_mistake(tmp_path):
         process.close()
     assert process.popen.returncode == 2
     assert "another --port may be free" in log
+    assert "Traceback" not in log
+
+
+def test_topics_that_cannot_be_as_the_settings_say_end_it_as_the_users_mistake(tmp_path):
+    (tmp_path / "predictq.toml").write_text(SETTINGS)
+    settings = load_settings(tmp_path / "predictq.toml")
+    with closing(open_broker(settings.broker_url())) as broker, closing(broker.admin()) as admin:
+        admin.ensure(topology_of(settings))
+    changed = SETTINGS.replace("[endpoints.free]", "[endpoints.free]\npartitions = 7")
+    process = Process(tmp_path, "--port", "0", settings=changed)
+    try:
+        _, log = process.popen.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        process.close()
+
+    assert process.popen.returncode == 2
+    assert log.count("the settings ask for 7: keys") == 1
     assert "Traceback" not in log
 
 
