@@ -1,5 +1,7 @@
 """`/healthz` and `/readyz`."""
 
+import logging
+
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -7,6 +9,8 @@ from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.problems import problem
 
 __all__ = ["probes_router"]
+
+log = logging.getLogger(__name__)
 
 
 class Alive(BaseModel):
@@ -34,6 +38,9 @@ def probes_router(view: BrokerView) -> APIRouter:
     async def readyz() -> Alive | Response:
         """Ready while the broker is: accepting a request needs nothing else."""
         health = await view.health()
-        return Alive() if health.ok else problem(503, f"the broker is not ready: {health.detail}")
+        if health.ok:
+            return Alive()
+        log.warning("not ready: %s", health.detail)
+        return problem(503, "the broker is not ready; the log says why")
 
     return router

@@ -15,13 +15,33 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from predictq.errors import MessageTooLarge, PredictqError, Unavailable
+from predictq.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    MessageTooLarge,
+    PredictqError,
+    PublishError,
+    Unavailable,
+)
+from predictq_producers.publishing import Busy, Stopping
 from predictq_producers.refusals import Fault, Refused, pointer
+from predictq_sync.lookup import NotInLedger
 
 __all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "install_problems", "problem"]
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = {"retry-after": "1"}
+
+# An error's own words name files, hosts and users: they are for the log. The narrower class stands first.
+UNAVAILABLE: dict[type[Unavailable], str] = {
+    Busy: "too many requests wait for the broker; send it again in a moment",
+    Stopping: "the gateway is stopping; send it again",
+    NotInLedger: "the request is not in the ledger yet; cancel it again in a moment",
+    PublishError: "the broker is not known to hold the request; send it again",
+    BrokerUnavailable: "the broker is away; try again in a moment",
+    DatabaseUnavailable: "the database is away; try again in a moment",
+    Unavailable: "something that the service needs is away; try again in a moment",
+}
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -77,51 +97,38 @@ def problem(
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every error of the app with a problem. What nobody foresaw is logged, and told without its inside."""
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(Unavailable, _unavailable)
-    app.add_exception_handler(MessageTooLarge, _too_large)
-    app.add_exception_handler(PredictqError, _misconfigured)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _unforeseen)
+    """Answer every error of the app with a problem. What is inside goes to the log and is never told."""
+    for kind in (PredictqError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _answer)
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)  # noqa: S101
-    return problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
+def _answer(request: Request, error: Exception) -> Response:
+    match error:
+        case PredictqError():
+            return _answer_ours(request, error)
+        case HTTPException():
+            return problem(error.status_code, str(error.detail), headers=error.headers)
+        case RequestValidationError():
+            faults = [Fault(pointer(*found["loc"][1:]), str(found["msg"])) for found in error.errors()]
+            return problem(422, "the request does not fit", faults)
+        case ClientDisconnect():
+            return problem(400, "the request ended before its body did")
+    # The server logs the exception itself, with its traceback, after this response is sent.
+    return problem(500, "an error that nobody foresaw; it is in the service's log")
 
 
-def _unavailable(request: Request, error: Exception) -> Response:
-    log.warning("%s %s: %s", request.method, request.url.path, error)
-    return problem(503, str(error), headers=RETRY_AFTER)
-
-
-def _too_large(_: Request, error: Exception) -> Response:
-    return problem(413, str(error))
-
-
-def _misconfigured(request: Request, error: Exception) -> Response:
+def _answer_ours(request: Request, error: PredictqError) -> Response:
+    match error:
+        case Refused():
+            return problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
+        case MessageTooLarge():
+            return problem(413, str(error))
+        case Unavailable():
+            log.warning("%s %s: %s", request.method, request.url.path, error)
+            return problem(503, _sentence(error), headers=RETRY_AFTER)
     log.error("%s %s: %s", request.method, request.url.path, error)
     return problem(503, "the service is not set up for this request; its log says why", headers=RETRY_AFTER)
 
 
-def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    return problem(error.status_code, str(error.detail), headers=error.headers)
-
-
-def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = [Fault(pointer(*found["loc"][1:]), str(found["msg"])) for found in error.errors()]
-    return problem(422, "the request does not fit", faults)
-
-
-def _gone(_: Request, __: Exception) -> Response:
-    return problem(400, "the request ended before its body did")
-
-
-def _unforeseen(_: Request, __: Exception) -> Response:
-    # The server logs the exception itself, with its traceback, after this response is sent.
-    return problem(500, "an error that nobody foresaw; it is in the service's log")
+def _sentence(error: Unavailable) -> str:
+    return next(sentence for kind, sentence in UNAVAILABLE.items() if isinstance(error, kind))

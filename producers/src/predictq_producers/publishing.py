@@ -12,9 +12,9 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from predictq.brokers.port import Message, Producer
-from predictq.errors import BrokerUnavailable, PredictqError, PublishError, Unavailable
+from predictq.errors import PredictqError, PublishError, Unavailable
 
-__all__ = ["Busy", "Publisher"]
+__all__ = ["Busy", "Publisher", "Stopping"]
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 128 * 1024 * 1024
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 class Busy(Unavailable):
     """More waits to be published than fits; the same call may work in a moment."""
+
+
+class Stopping(Unavailable):
+    """The publisher is closed; another process may take the same call."""
 
 
 class _Waiting(NamedTuple):
@@ -57,7 +61,7 @@ class Publisher:
     async def publish(self, message: Message) -> None:
         """Return when the message is durable.
 
-        Raises Unavailable where that is not known, Busy (at once) where too much waits already.
+        Raises Unavailable where that is not known; at once Busy where too much waits already, Stopping once closed.
         """
         await self._put(message)
 
@@ -77,7 +81,7 @@ class Publisher:
     def _put(self, message: Message) -> asyncio.Future[None]:
         # All counting happens on the event loop, so that it needs no lock.
         if self._loop is None or self._closed:
-            raise BrokerUnavailable("the gateway is stopping; send it again")
+            raise Stopping("the gateway is stopping; send it again")
         if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise Busy("too many requests wait for the broker; send it again in a moment")
         done = self._loop.create_future()

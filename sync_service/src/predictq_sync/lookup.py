@@ -14,13 +14,17 @@ from predictq.ids import created_at
 from predictq_sync.reading import Reader, RequestBody
 from predictq_sync.waiting import SharedReads, Waiting
 
-__all__ = ["Lookup"]
+__all__ = ["Lookup", "NotInLedger"]
 
 SKEW_SECONDS = 60.0
 """How far the clock that made an id may be from the one that stamps messages."""
 LEDGER_SECONDS = 2.0
 """How long an answer is held for the ledger to come that far."""
 LEDGER_POLL_SECONDS = 0.05
+
+
+class NotInLedger(Unavailable):
+    """The request was accepted, but the ledger has not come to it; the same call works in a moment."""
 
 
 class Lookup:
@@ -48,7 +52,7 @@ class Lookup:
     async def cancel(self, request_id: str) -> RequestBody | None:
         """The request, cancelled unless it was finished; None where it does not exist.
 
-        Raises Unavailable where the ledger has not come to it within two seconds.
+        Raises NotInLedger where the ledger has not come to it within two seconds, DatabaseUnavailable.
         """
         deadline = time.monotonic() + LEDGER_SECONDS
         pause = LEDGER_POLL_SECONDS
@@ -57,7 +61,7 @@ class Lookup:
             if await self._waiting.read(request_id) is None and not await self._on_its_way(request_id):
                 return await self._cancel(request_id)
             if time.monotonic() >= deadline:
-                raise Unavailable("the request is not in the ledger yet; cancel it again in a moment")
+                raise NotInLedger("the request is not in the ledger yet; cancel it again in a moment")
             await asyncio.sleep(pause)
             pause *= 2
         return body

@@ -121,13 +121,15 @@ def test_a_read_that_waits_in_vain_is_queued(running):
     assert answer.json()["status"] == "queued"
 
 
-def test_a_database_away_is_503_with_retry_after(running):
-    running.reader.failure = DatabaseUnavailable("locked")
+def test_a_database_away_is_503_with_retry_after_and_without_its_inside(running, caplog):
+    running.reader.failure = DatabaseUnavailable("/srv/ours/predictions.db: locked")
     answer = running.client.get(f"/v1/predictions/{new_id()}")
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "the database is away; try again in a moment"
+    assert "/srv/ours/predictions.db: locked" in caplog.text
     assert running.client.get("/readyz").status_code == 200
 
 
@@ -194,6 +196,7 @@ def test_cancelling_waits_for_the_ledger(running):
 def test_cancelling_before_the_ledger_has_come_is_503(running):
     answer = running.client.post(f"/v1/predictions/{new_id()}/cancel")
     assert answer.status_code == 503
+    assert "not in the ledger yet" in answer.json()["detail"]
     assert answer.headers["retry-after"] == "1"
 
 

@@ -9,7 +9,7 @@ import pytest
 from predictq.brokers import Message
 from predictq.errors import BrokerUnavailable, MessageTooLarge, PublishError, UserMistake
 from predictq_producers import publishing
-from predictq_producers.publishing import Busy, Publisher
+from predictq_producers.publishing import Busy, Publisher, Stopping
 
 
 class ScriptedProducer:
@@ -159,7 +159,7 @@ def test_closing_publishes_what_waits_and_refuses_what_comes():
         await asyncio.sleep(0)
         await publisher.close()
         await asyncio.gather(*tasks)
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(Stopping):
             await publisher.publish(message(1))
 
     asyncio.run(main())
