@@ -209,7 +209,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def keep(folder: Path, url: str) -> None:
     """Stay up until Ctrl-C."""
-    out.print(f"\nIt stays up: {url} (API: {url}/docs), files in {folder}\nCtrl-C stops it and removes the folder.")
+    out.print(
+        f"\nIt stays up: {url} (API: {url}/openapi.json), files in {folder}\nCtrl-C stops it and removes the folder."
+    )
     with suppress(KeyboardInterrupt):
         signal.pause()
 

@@ -4,7 +4,11 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from predictq.brokers import Subscription
+from predictq.brokers.port import Health
+from predictq_gateway.broker_view import BrokerView
 
 
 def test_endpoints_are_listed_with_their_visible_deployments(running):
@@ -42,6 +46,26 @@ def test_a_deployment_with_a_live_member_is_serving(running):
 def test_probes(running):
     assert running.client.get("/healthz").json() == {"status": "ok"}
     assert running.client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_broker_that_is_not_ready_is_503_without_its_inside(run, monkeypatch, caplog):
+    inside = "/srv/ours/broker.db: cannot be opened"
+    running = run()
+
+    async def health(_: BrokerView) -> Health:
+        return Health(False, inside)
+
+    monkeypatch.setattr(BrokerView, "health", health)
+    answer = running.client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "the broker is not ready; the log says why"
+    assert inside in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_no_page_that_loads_something_from_elsewhere_is_served(running, path):
+    assert running.client.get(path).status_code == 404
 
 
 def test_openapi_describes_bodies_and_problems(running):
