@@ -27,23 +27,26 @@ class KeyedSubmits:
     def __init__(self, hash_of: Callable[[str], Awaitable[str | None]]) -> None:
         self._hash_of = hash_of
         self._recent: OrderedDict[str, str] = OrderedDict()
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[bool]] = {}
 
-    async def submit(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> None:
-        """Publish unless it was published before. Raises Refused(422) where the key came with another body."""
+    async def submit(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
+        """Publish unless it was published before; whether it was now, by this call.
+
+        Raises Refused(422) where the key came with another body.
+        """
         known = self._recent.get(request_id)
         if known is not None:
             _compare(known, instances_hash)
             self._recent.move_to_end(request_id)
             if running := self._running.get(request_id):
                 await asyncio.shield(running)
-            return
+            return False
         self._remember(request_id, instances_hash)
         task = asyncio.ensure_future(self._first(request_id, instances_hash, publish))
         self._running[request_id] = task
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    async def _first(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> None:
+    async def _first(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
         try:
             known = await self._ask(request_id)
             if known is None:
@@ -55,6 +58,7 @@ class KeyedSubmits:
             raise
         finally:
             del self._running[request_id]
+        return known is None
 
     async def _ask(self, request_id: str) -> str | None:
         try:

@@ -24,8 +24,11 @@ __all__ = ["Expectation", "Results", "add_submit_route"]
 class Expectation(Protocol):
     """The answer to one request, awaited."""
 
-    async def finished(self, seconds: float) -> Mapping[str, Any] | None:
-        """The body of the finished request, or None when `seconds` have passed first."""
+    async def finished(self, seconds: float, *, look_first: bool) -> Mapping[str, Any] | None:
+        """The body of the finished request, or None when `seconds` have passed first.
+
+        With `look_first` one that is finished already is found without any announcement.
+        """
 
 
 class Results(Protocol):
@@ -53,12 +56,12 @@ def add_submit_route(
     """
     keyed = KeyedSubmits(results.hash_of)
 
-    async def accept(prepared: Prepared, *, with_key: bool) -> None:
-        """Return once the broker holds the request durably."""
+    async def accept(prepared: Prepared, *, with_key: bool) -> bool:
+        """Return once the broker holds the request durably; whether it was published now, not before."""
         if with_key:
-            await keyed.submit(prepared.id, prepared.instances_hash, lambda: publisher.publish(prepared.message))
-        else:
-            await publisher.publish(prepared.message)
+            return await keyed.submit(prepared.id, prepared.instances_hash, lambda: publisher.publish(prepared.message))
+        await publisher.publish(prepared.message)
+        return True
 
     async def submit(endpoint: str, request: Request) -> Response:
         """Accepted means that the broker holds the request durably; `GET` its `Location` for the result.
@@ -80,8 +83,9 @@ def add_submit_route(
             await accept(prepared, with_key=key is not None)
             return _queued(prepared, endpoint, prefer)
         with results.expect(request_id) as expectation:
-            await accept(prepared, with_key=key is not None)
-            body = await expectation.finished(prefer.wait_seconds - (time.monotonic() - arrived))
+            new = await accept(prepared, with_key=key is not None)
+            left = prefer.wait_seconds - (time.monotonic() - arrived)
+            body = await expectation.finished(left, look_first=not new)
         return _queued(prepared, endpoint, prefer) if body is None else _finished(prepared, body, prefer)
 
     router.add_api_route(

@@ -68,11 +68,14 @@ class Expectation:
         self._request_id = request_id
         self._hurried = hurried
 
-    async def finished(self, seconds: float) -> RequestBody | None:
+    async def finished(self, seconds: float, *, look_first: bool = False) -> RequestBody | None:
         """The body of the finished request, or None when `seconds` have passed first. Reads when there is news.
 
-        While the database is away it goes on waiting.
+        With `look_first` it reads at once, for what may have been announced before anyone waited. While the database is
+        away it goes on waiting.
         """
+        if look_first:
+            self.woken.set()
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not (self._hurried or self._waiting.closed):
             with suppress(TimeoutError):

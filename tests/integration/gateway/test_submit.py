@@ -128,6 +128,22 @@ def test_one_key_is_one_request(running):
     assert [event["id"] for event in running.requests(2)] == [request_id, other]
 
 
+def test_a_repeated_key_is_answered_with_the_result_that_is_there(running):
+    request_id = running.submit(idempotency_key="a").json()["id"]
+    running.reader.bodies[request_id] = finished(request_id)
+    # Longer than the client's patience, and nothing is announced any more: only a look at once can end it in time.
+    answer = running.submit(idempotency_key="a", prefer="wait=30")
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("key", [{}, {"idempotency_key": "a"}])
+def test_a_new_request_is_not_looked_for_before_there_is_news(running, key):
+    assert running.submit(prefer="wait=1", **key).status_code == 202
+    assert len(running.reader.reads) == 1  # when its time is up
+
+
 def test_a_quoted_key_is_the_same_key(running):
     assert running.submit(idempotency_key='"a"').json() == running.submit(idempotency_key="a").json()
 
