@@ -66,7 +66,7 @@ class GatewaySettings(Section):
 
 
 class WorkerSettings(Section):
-    """What all workers share."""
+    """What all workers share, and the intake with them."""
 
     claim_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
     """How long the broker keeps a dead worker's records from the others; a live one renews its claim."""
