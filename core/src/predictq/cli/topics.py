@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from rich.live import Live
 from predictq.brokers.opening import open_broker
 from predictq.brokers.port import Admin, Change
 from predictq.cli.output import Json, draw_table, emit_json, emit_table, say
-from predictq.errors import UserMistake
+from predictq.cli.pruning import prune_topics
 from predictq.settings import Settings, load_settings
 from predictq.topology import Topology, topology_of
 
@@ -46,14 +45,11 @@ def ensure_topics(settings: Settings) -> Sequence[Change]:
 def ensure(dry_run: DryRun = False, prune: Prune = False, yes: Yes = False, json: Json = False) -> None:
     """Create the topics and groups that the settings ask for. May be run again at any time."""
     settings = load_settings()
-    topology = topology_of(settings)
     with _admin(settings) as admin:
         if prune and not dry_run:
-            deletions = [c for c in admin.ensure(topology, dry_run=True, prune=True) if c.action == "delete"]
-            if deletions:
-                _confirm(deletions, yes=yes)
-                _cancel_what_is_owed(settings)
-        changes = admin.ensure(topology, dry_run=dry_run, prune=prune)
+            changes = prune_topics(settings, admin, yes=yes)
+        else:
+            changes = admin.ensure(topology_of(settings), dry_run=dry_run, prune=prune)
     if json:
         emit_json([{"action": change.action, "what": change.what} for change in changes])
     elif changes:
@@ -100,29 +96,6 @@ def _admin(settings: Settings) -> Iterator[Admin]:
     finally:
         admin.close()
         broker.close()
-
-
-def _confirm(deletions: Sequence[Change], *, yes: bool) -> None:
-    say("The settings no longer ask for these; they go, with every message that is left in them:")
-    for change in deletions:
-        say(f"  {change.what}")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserMistake("--prune deletes what is listed above; add --yes where no one can be asked")
-    typer.confirm("Delete them?", abort=True, err=True)
-
-
-def _cancel_what_is_owed(settings: Settings) -> None:
-    """Let members settle what retired deployments still owe, while their requests can still be told.
-
-    Entry point `predictq.retire`: a function of the settings that writes `cancelled` for every open prediction of a
-    deployment that is not among them, and returns how many. The broker is pruned only after all of them came back.
-    """
-    for point in sorted(entry_points(group="predictq.retire"), key=lambda point: point.name):
-        retire: Callable[[Settings], int] = point.load()
-        if cancelled := retire(settings):
-            say(f"{cancelled} predictions that were still owed are cancelled")
 
 
 def _state(name: str, there: Container[str], wanted: Container[str]) -> str:
