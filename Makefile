@@ -37,8 +37,7 @@ check: .venv/.installed ## Format, lint, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	@$(BIN)/mypy examples bench
-	@$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --no-warn-return-any tests
+	@$(BIN)/mypy examples bench tests
 	@$(BIN)/lint-imports
 
 .PHONY: fix

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.integration.gateway.conftest import Running
 
 ROW = {"mean radius": 14.2, "mean texture": 20.4}
 JSON = {"content-type": "application/json"}
@@ -32,7 +34,7 @@ def assert_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     return problem
 
 
-def test_an_unknown_endpoint(running):
+def test_an_unknown_endpoint(running: Running) -> None:
     assert "tumours" in assert_problem(running.submit(endpoint="tumour"), 404)["detail"]
 
 
@@ -54,7 +56,7 @@ def test_an_unknown_endpoint(running):
         (nested(150), 422, "64 levels"),
     ],
 )
-def test_what_is_no_usable_json(running, raw, status, said):
+def test_what_is_no_usable_json(running: Running, raw: bytes, status: int, said: str) -> None:
     problem = assert_problem(running.submit(raw, endpoint="free"), status)
     assert said in problem["detail"]
 
@@ -92,14 +94,14 @@ def test_what_is_no_usable_json(running, raw, status, said):
         (body(ROW, metadata={str(i): "" for i in range(33)}), "/metadata", "32"),
     ],
 )
-def test_a_body_that_does_not_fit(running, raw, pointer, said):
+def test_a_body_that_does_not_fit(running: Running, raw: bytes, pointer: str, said: str) -> None:
     problem = assert_problem(running.submit(raw), 422)
     [error] = problem["errors"]
     assert error["pointer"] == pointer
     assert said in error["detail"]
 
 
-def test_every_wrong_place_is_named(running):
+def test_every_wrong_place_is_named(running: Running) -> None:
     problem = assert_problem(running.submit(body({}, ROW, {**ROW, "x": 1})), 422)
     assert [error["pointer"] for error in problem["errors"]] == [
         "/instances/0/mean radius",
@@ -108,27 +110,27 @@ def test_every_wrong_place_is_named(running):
     ]
 
 
-def test_numbers_out_of_range_are_found_where_nothing_is_checked(running):
+def test_numbers_out_of_range_are_found_where_nothing_is_checked(running: Running) -> None:
     problem = assert_problem(running.submit(b'{"instances":[[1,"Infinity"],[2,-1e999]]}', endpoint="free"), 422)
     assert [error["pointer"] for error in problem["errors"]] == ["/instances/1/1"]
 
 
-def test_a_text_that_reads_infinity_is_a_text(running):
+def test_a_text_that_reads_infinity_is_a_text(running: Running) -> None:
     assert running.submit(b'{"instances":[["Infinity","NaN"]]}', endpoint="free").status_code == 202
 
 
-def test_too_many_instances(running):
+def test_too_many_instances(running: Running) -> None:
     problem = assert_problem(running.submit(body(*[ROW] * 6)), 413)
     assert problem["errors"][0]["pointer"] == "/instances"
     assert "at most 5" in problem["errors"][0]["detail"]
 
 
-def test_a_body_above_the_limit(running):
+def test_a_body_above_the_limit(running: Running) -> None:
     problem = assert_problem(running.submit(body("x" * 100_000)), 413)
     assert "at most 100000 bytes" in problem["errors"][0]["detail"]
 
 
-def test_a_body_above_the_limit_that_does_not_say_its_length(running):
+def test_a_body_above_the_limit_that_does_not_say_its_length(running: Running) -> None:
     def chunks() -> Any:
         for _ in range(20):
             yield b" " * 10_000
@@ -137,7 +139,7 @@ def test_a_body_above_the_limit_that_does_not_say_its_length(running):
     assert_problem(answer, 413)
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_body(running):
+def test_a_client_that_goes_away_in_the_middle_of_its_body(running: Running) -> None:
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(
@@ -156,13 +158,13 @@ def test_a_client_that_goes_away_in_the_middle_of_its_body(running):
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_a_wrong_content_type(running, headers):
+def test_a_wrong_content_type(running: Running, headers: dict[str, str]) -> None:
     request = running.client.build_request("POST", "/v1/endpoints/free/predictions", content=b"{}", headers=headers)
     assert_problem(running.client.send(request), 415)
 
 
 @pytest.mark.parametrize("prefer", ["wait=", "wait=-1", "wait=x", 'wait="', ";;;,,,=", "wait=99999999999999999999"])
-def test_a_preference_that_is_none_is_ignored(running, prefer):
+def test_a_preference_that_is_none_is_ignored(running: Running, prefer: str) -> None:
     assert running.submit(prefer=prefer).status_code == 202
 
 
@@ -181,11 +183,13 @@ def test_a_preference_that_is_none_is_ignored(running, prefer):
         ("GET", "/v1/predictions/01936f2e-7c4d-7abc-8123-456789abcdef?wait=x", 400),
     ],
 )
-def test_routing_answers_with_problems_too(running, method, path, status):
+def test_routing_answers_with_problems_too(running: Running, method: str, path: str, status: int) -> None:
     assert_problem(running.client.request(method, path), status)
 
 
-def test_what_nobody_foresaw_is_a_problem_without_its_inside(running, eventually, caplog):
+def test_what_nobody_foresaw_is_a_problem_without_its_inside(
+    running: Running, eventually: Callable[[Callable[[], bool]], None], caplog: pytest.LogCaptureFixture
+) -> None:
     running.reader.failure = RuntimeError("the secret")
     answer = running.client.get("/v1/predictions/01936f2e-7c4d-7abc-8123-456789abcdef")
 
@@ -210,7 +214,7 @@ BODIES = st.binary(max_size=200) | st.one_of(VALUES, SUBMISSIONS).map(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=BODIES, endpoint=st.sampled_from(["tumours", "free"]))
-def test_no_body_makes_a_5xx(running, raw, endpoint):
+def test_no_body_makes_a_5xx(running: Running, raw: bytes, endpoint: str) -> None:
     answer = running.submit(raw, endpoint=endpoint)
 
     assert answer.status_code < 500, answer.text
@@ -220,12 +224,12 @@ def test_no_body_makes_a_5xx(running, raw, endpoint):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40))
-def test_no_header_makes_a_5xx(running, value):
+def test_no_header_makes_a_5xx(running: Running, value: str) -> None:
     answer = running.submit(prefer=value.replace("wait", "wit").strip(), idempotency_key=value.strip())
     assert answer.status_code < 500
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
-def test_no_id_makes_a_5xx(running, text):
+def test_no_id_makes_a_5xx(running: Running, text: str) -> None:
     assert running.client.get(f"/v1/predictions/{quote(text, safe='')}").status_code < 500

@@ -68,12 +68,12 @@ def gateway(tmp_path: Path) -> Iterator[Process]:
     process.close()
 
 
-def test_it_says_that_it_is_ready_and_where(gateway):
+def test_it_says_that_it_is_ready_and_where(gateway: Process) -> None:
     url = gateway.wait_until_ready()
     assert httpx.get(f"{url}/healthz").status_code == 200
 
 
-def test_a_signal_ends_it_in_order_though_somebody_waits(gateway):
+def test_a_signal_ends_it_in_order_though_somebody_waits(gateway: Process) -> None:
     url = gateway.wait_until_ready()
     answers = []
 
@@ -94,7 +94,7 @@ def test_a_signal_ends_it_in_order_though_somebody_waits(gateway):
     assert gateway.popen.wait(DEADLINE_SECONDS) == 0
 
 
-def test_a_taken_port_is_the_users_mistake(tmp_path):
+def test_a_taken_port_is_the_users_mistake(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = Process(tmp_path, "--port", str(taken.getsockname()[1]))
         _, log = process.popen.communicate(timeout=DEADLINE_SECONDS)
@@ -104,7 +104,7 @@ def test_a_taken_port_is_the_users_mistake(tmp_path):
     assert "Traceback" not in log
 
 
-def test_topics_that_cannot_be_as_the_settings_say_end_it_as_the_users_mistake(tmp_path):
+def test_topics_that_cannot_be_as_the_settings_say_end_it_as_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "predictq.toml").write_text(SETTINGS)
     settings = load_settings(tmp_path / "predictq.toml")
     with closing(open_broker(settings.broker_url())) as broker, closing(broker.admin()) as admin:
@@ -121,7 +121,7 @@ def test_topics_that_cannot_be_as_the_settings_say_end_it_as_the_users_mistake(t
     assert "Traceback" not in log
 
 
-def test_a_broken_schema_is_refused_at_start(tmp_path):
+def test_a_broken_schema_is_refused_at_start(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("{")
     (tmp_path / "predictq.toml").write_text('[endpoints.free]\ninput = "s.json"\n')
     done = subprocess.run(

@@ -2,23 +2,25 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.integration.gateway.conftest import Running
 
 from predictq.brokers import Subscription
 from predictq.brokers.port import Health
 from predictq_gateway.broker_view import BrokerView
 
 
-def test_endpoints_are_listed_with_their_visible_deployments(running):
+def test_endpoints_are_listed_with_their_visible_deployments(running: Running) -> None:
     found = running.client.get("/v1/endpoints").json()["endpoints"]
 
     assert [endpoint["name"] for endpoint in found] == ["tumours", "free", "orphan"]
     assert [each["name"] for each in found[0]["deployments"]] == ["linear", "forest"]
 
 
-def test_an_endpoint_shows_schema_limits_and_state(running):
+def test_an_endpoint_shows_schema_limits_and_state(running: Running) -> None:
     running.submit()
     shown = running.client.get("/v1/endpoints/tumours").json()
 
@@ -30,7 +32,7 @@ def test_an_endpoint_shows_schema_limits_and_state(running):
     assert linear["lag"]["oldest_age_seconds"] >= 0
 
 
-def test_a_deployment_with_a_live_member_is_serving(running):
+def test_a_deployment_with_a_live_member_is_serving(running: Running) -> None:
     names = running.names
     subscription = Subscription(
         topics=(names.requests("tumours"),), group=names.workers("tumours", "linear"), member="worker-1"
@@ -43,12 +45,14 @@ def test_a_deployment_with_a_live_member_is_serving(running):
     assert states == {"linear": "serving", "forest": "no-workers"}
 
 
-def test_probes(running):
+def test_probes(running: Running) -> None:
     assert running.client.get("/healthz").json() == {"status": "ok"}
     assert running.client.get("/readyz").json() == {"status": "ok"}
 
 
-def test_a_broker_that_is_not_ready_is_503_without_its_inside(run, monkeypatch, caplog):
+def test_a_broker_that_is_not_ready_is_503_without_its_inside(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     inside = "/srv/ours/broker.db: cannot be opened"
     running = run()
 
@@ -64,11 +68,11 @@ def test_a_broker_that_is_not_ready_is_503_without_its_inside(run, monkeypatch, 
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_no_page_that_loads_something_from_elsewhere_is_served(running, path):
+def test_no_page_that_loads_something_from_elsewhere_is_served(running: Running, path: str) -> None:
     assert running.client.get(path).status_code == 404
 
 
-def test_openapi_describes_bodies_and_problems(running):
+def test_openapi_describes_bodies_and_problems(running: Running) -> None:
     document = running.client.get("/openapi.json").json()
 
     submit = document["paths"]["/v1/endpoints/{endpoint}/predictions"]["post"]

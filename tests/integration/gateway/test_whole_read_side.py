@@ -131,7 +131,7 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_waiting_submit_gets_both_answers_under_one_id(site):
+def test_a_waiting_submit_gets_both_answers_under_one_id(site: Site) -> None:
     site.start_sync()
     workers = [
         threading.Thread(target=site.answer, args=("linear", 1)),
@@ -149,7 +149,7 @@ def test_a_waiting_submit_gets_both_answers_under_one_id(site):
     assert {each["deployment"]: each["outputs"] for each in body["predictions"]} == {"linear": [1], "forest": [2]}
 
 
-def test_an_accepted_request_is_found_before_and_after_the_sync_service_comes(site):
+def test_an_accepted_request_is_found_before_and_after_the_sync_service_comes(site: Site) -> None:
     place = site.client.post(SUBMIT, json={"instances": [[1]]}).headers["location"]
     assert site.client.get(place).json()["endpoint"] is None
 
@@ -158,18 +158,18 @@ def test_an_accepted_request_is_found_before_and_after_the_sync_service_comes(si
     assert site.client.get(place).json()["status"] == "queued"
 
 
-def test_a_keyed_id_that_nobody_submitted_does_not_exist(site):
+def test_a_keyed_id_that_nobody_submitted_does_not_exist(site: Site) -> None:
     site.start_sync()
     assert site.client.get(f"/v1/predictions/{keyed_id('tumours', 'never')}").status_code == 404
 
 
-def test_an_old_id_does_not_exist(site):
+def test_an_old_id_does_not_exist(site: Site) -> None:
     site.start_sync()
     site.client.post(SUBMIT, json={"instances": [[1]]})
     eventually(lambda: site.client.get(f"/v1/predictions/01936f2e-7c4d-7abc-8123-{new_id()[-12:]}").status_code == 404)
 
 
-def test_a_prediction_that_comes_after_the_cancellation_is_dropped(site):
+def test_a_prediction_that_comes_after_the_cancellation_is_dropped(site: Site) -> None:
     site.start_sync()
     request_id = site.client.post(SUBMIT, json={"instances": [[1]]}).json()["id"]
     cancelled = site.client.post(f"/v1/predictions/{request_id}/cancel")
@@ -188,7 +188,7 @@ def test_a_prediction_that_comes_after_the_cancellation_is_dropped(site):
     assert {each["status"] for each in after["predictions"]} == {"cancelled"}
 
 
-def test_a_finished_request_is_not_cancelled(site):
+def test_a_finished_request_is_not_cancelled(site: Site) -> None:
     site.start_sync()
     request_id = site.client.post(SUBMIT, json={"instances": [[1]]}).json()["id"]
     site.answer("linear", 1)
@@ -197,7 +197,7 @@ def test_a_finished_request_is_not_cancelled(site):
     assert site.client.post(f"/v1/predictions/{request_id}/cancel").json()["status"] == "succeeded"
 
 
-def test_cancelling_wakes_whoever_waits(site):
+def test_cancelling_wakes_whoever_waits(site: Site) -> None:
     site.start_sync()
     request_id = site.client.post(SUBMIT, json={"instances": [[1]]}).json()["id"]
     answers: list[httpx.Response] = []

@@ -65,7 +65,7 @@ def records(broker: Broker, topic: str, group: str, count: int) -> list[Record]:
     return found
 
 
-def test_a_csv_becomes_requests_whose_ids_are_printed(folder, broker):
+def test_a_csv_becomes_requests_whose_ids_are_printed(folder: Path, broker: Broker) -> None:
     (folder / "rows.csv").write_text("radius,name\n" + "".join(f"{i}.5,n{i}\n" for i in range(1200)))
     done = run(folder, "submit", "tumours", "rows.csv")
 
@@ -83,7 +83,7 @@ def test_a_csv_becomes_requests_whose_ids_are_printed(folder, broker):
     ]
 
 
-def test_standard_input_json_lines_and_several_instances_a_request(folder, broker):
+def test_standard_input_json_lines_and_several_instances_a_request(folder: Path, broker: Broker) -> None:
     lines = b"".join(b'{"radius":%d}\n' % i for i in range(25))
     arguments = ("submit", "tumours", "-", "--format", "jsonl", "--instances-per-request", "10", "--json")
     done = run(folder, *arguments, stdin=lines)
@@ -115,7 +115,9 @@ def test_standard_input_json_lines_and_several_instances_a_request(folder, broke
         ("rows.jsonl", "", "holds no instance"),
     ],
 )
-def test_a_wrong_row_is_told_with_its_place_and_nothing_is_submitted(folder, broker, name, content, said):
+def test_a_wrong_row_is_told_with_its_place_and_nothing_is_submitted(
+    folder: Path, broker: Broker, name: str, content: str, said: str
+) -> None:
     (folder / name).write_text(content)
     done = run(folder, "submit", "tumours", name)
 
@@ -136,14 +138,14 @@ def test_a_wrong_row_is_told_with_its_place_and_nothing_is_submitted(folder, bro
         (("submit", "tumours", "-", "--format", "csv", "--instances-per-request", "101"), "takes 100 a request"),
     ],
 )
-def test_a_users_mistake_is_one_line_and_exit_code_2(folder, arguments, said):
+def test_a_users_mistake_is_one_line_and_exit_code_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
     done = run(folder, *arguments)
     assert done.returncode == 2
     assert said in done.stderr.decode()
     assert b"Traceback" not in done.stderr
 
 
-def test_the_intake_translates_what_it_can_and_buries_the_rest(folder, broker):
+def test_the_intake_translates_what_it_can_and_buries_the_rest(folder: Path, broker: Broker) -> None:
     reading, writing = os.pipe()
     ingest = subprocess.Popen(
         [sys.executable, "-m", "predictq", "ingest"],

@@ -1,13 +1,14 @@
 """Foreign messages become requests, or dead letters that say why not."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictq.brokers import NO_HEADERS, Dead, Done, Record
-from predictq.messages import REQUEST
+from predictq.brokers import NO_HEADERS, Dead, Done, Message, Record
+from predictq.messages import REQUEST, RequestEvent
 from predictq.settings import Settings
 from predictq_producers.deriving import event_id, keyed_id
 from predictq_producers.intake import Intake
@@ -22,7 +23,7 @@ def record(value: bytes, position: str = "5", topic: str = TOPIC, key: bytes | N
 
 
 @pytest.fixture(scope="module")
-def intake():
+def intake() -> Intake:
     settings = Settings.model_validate(
         {
             "endpoints": {"e": {"max_instances": 3}, "empty": {}},
@@ -32,7 +33,7 @@ def intake():
     return Intake(request_makers(settings, max_message_bytes=1_000_000))
 
 
-def request_of(intake, value, **place):
+def request_of(intake: Intake, value: Any, **place: Any) -> tuple[RequestEvent, Message]:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     [verdict] = intake.handle([record(raw, **place)]).verdicts
     assert isinstance(verdict, Done), verdict
@@ -54,13 +55,13 @@ def request_of(intake, value, **place):
         ({**EVENT, "data": {"instances": [[1], [2]]}}, [[1], [2]]),
     ],
 )
-def test_what_can_be_a_request_is_one(intake, value, instances):
+def test_what_can_be_a_request_is_one(intake: Intake, value: Any, instances: list[Any]) -> None:
     event, _ = request_of(intake, value)
     assert event["data"]["instances"] == instances
     assert event["data"]["deployments"] == ["d"]
 
 
-def test_its_own_id_decides_the_id(intake):
+def test_its_own_id_decides_the_id(intake: Intake) -> None:
     first, _ = request_of(intake, {**EVENT, "data": {"a": 1}}, position="5")
     again, _ = request_of(intake, {**EVENT, "data": {"a": 1}}, position="6")
     other, _ = request_of(intake, {**EVENT, "source": "/other", "data": {"a": 1}})
@@ -68,25 +69,25 @@ def test_its_own_id_decides_the_id(intake):
     assert other["id"] != first["id"]
 
 
-def test_it_never_takes_the_id_of_a_submit_by_http(intake):
+def test_it_never_takes_the_id_of_a_submit_by_http(intake: Intake) -> None:
     event, _ = request_of(intake, {"id": "42", "instances": [{"a": 1}]})
     assert event["id"] != keyed_id("e", "42")
 
 
-def test_it_never_takes_the_id_of_a_message_without_one(intake):
+def test_it_never_takes_the_id_of_a_message_without_one(intake: Intake) -> None:
     placed, _ = request_of(intake, {"a": 1}, position="5")
     forged, _ = request_of(intake, {**EVENT, "source": TOPIC, "id": "2:5", "data": {"a": 1}})
     assert forged["id"] != placed["id"]
 
 
-def test_without_one_its_place_does(intake):
+def test_without_one_its_place_does(intake: Intake) -> None:
     first, _ = request_of(intake, {"a": 1}, position="5")
     again, _ = request_of(intake, {"a": 1}, position="5")
     next_one, _ = request_of(intake, {"a": 1}, position="6")
     assert first["id"] == again["id"] != next_one["id"]
 
 
-def test_key_and_expiry_of_an_event_are_kept(intake):
+def test_key_and_expiry_of_an_event_are_kept(intake: Intake) -> None:
     event, message = request_of(
         intake, {**EVENT, "data": {"a": 1}, "partitionkey": "k", "expirytime": "2027-01-15T08:01:00.000Z"}
     )
@@ -95,7 +96,7 @@ def test_key_and_expiry_of_an_event_are_kept(intake):
     assert event["expirytime"] == "2027-01-15T08:01:00.000Z"
 
 
-def test_the_key_of_the_message_keeps_its_partition(intake):
+def test_the_key_of_the_message_keeps_its_partition(intake: Intake) -> None:
     _, message = request_of(intake, {"a": 1}, key=b"\xff")
     assert message.key == b"\xff"
 
@@ -119,7 +120,7 @@ def test_the_key_of_the_message_keeps_its_partition(intake):
         (b"[1e999]", "finite"),
     ],
 )
-def test_what_cannot_is_dead_with_the_reason(intake, value, said):
+def test_what_cannot_is_dead_with_the_reason(intake: Intake, value: bytes, said: str) -> None:
     outcome = intake.handle([record(b'{"a":1}'), record(value), record(b'{"a":2}')])
     before, dead, after = outcome.verdicts
     assert isinstance(dead, Dead)
@@ -128,11 +129,13 @@ def test_what_cannot_is_dead_with_the_reason(intake, value, said):
     assert isinstance(after, Done)
 
 
-def test_an_endpoint_that_no_one_knows_or_answers_is_dead(intake):
+def test_an_endpoint_that_no_one_knows_or_answers_is_dead(intake: Intake) -> None:
     unknown, empty = intake.handle(
         [record(b"[1]", topic="predictq.gone.intake"), record(b"[1]", topic="predictq.empty.intake")]
     ).verdicts
+    assert isinstance(unknown, Dead)
     assert "no endpoint 'gone'" in unknown.reason
+    assert isinstance(empty, Dead)
     assert "no deployment" in empty.reason
 
 
@@ -150,9 +153,10 @@ EVENTS = st.dictionaries(
 
 
 @given(st.binary(max_size=100) | (JSON | EVENTS).map(lambda value: json.dumps(value).encode()))
-def test_anything_is_a_request_or_a_dead_letter(intake, value):
+def test_anything_is_a_request_or_a_dead_letter(intake: Intake, value: bytes) -> None:
     [verdict] = intake.handle([record(value)]).verdicts
     if isinstance(verdict, Done):
         REQUEST.decode(verdict.outputs[0].value)
     else:
+        assert isinstance(verdict, Dead)
         assert verdict.reason

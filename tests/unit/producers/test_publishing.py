@@ -36,7 +36,7 @@ async def outcomes(publisher: Publisher, count: int) -> list[BaseException | Non
     return await asyncio.gather(*(publisher.publish(message(i)) for i in range(count)), return_exceptions=True)
 
 
-def test_what_waits_is_published_in_one_call():
+def test_what_waits_is_published_in_one_call() -> None:
     gate = threading.Event()
     producer = ScriptedProducer(lambda _: gate.wait(10))
 
@@ -55,7 +55,7 @@ def test_what_waits_is_published_in_one_call():
     assert producer.closed
 
 
-def test_only_those_that_failed_fail():
+def test_only_those_that_failed_fail() -> None:
     def script(messages: Sequence[Message]) -> None:
         odd = [index for index, each in enumerate(messages) if int(each.value) % 2]
         if odd:
@@ -75,7 +75,7 @@ def test_only_those_that_failed_fail():
 @pytest.mark.parametrize(
     "error", [MessageTooLarge(topic="t", size=2, limit=1), UserMistake("no such topic")], ids=["size", "topic"]
 )
-def test_a_refused_call_is_paid_for_by_the_culprit_alone(error):
+def test_a_refused_call_is_paid_for_by_the_culprit_alone(error: Exception) -> None:
     def script(messages: Sequence[Message]) -> None:
         if any(each.value == b"7" for each in messages):
             raise error
@@ -91,7 +91,7 @@ def test_a_refused_call_is_paid_for_by_the_culprit_alone(error):
     assert [index for index, each in enumerate(found) if each is not None] == [7]
 
 
-def test_a_broker_away_fails_those_who_wait_and_nobody_after():
+def test_a_broker_away_fails_those_who_wait_and_nobody_after() -> None:
     away = True
 
     def open_producer() -> ScriptedProducer:
@@ -111,7 +111,7 @@ def test_a_broker_away_fails_those_who_wait_and_nobody_after():
     asyncio.run(main())
 
 
-def test_too_many_waiting_are_refused_at_once(monkeypatch):
+def test_too_many_waiting_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "MAX_WAITING", 10)
     gate = threading.Event()
 
@@ -130,7 +130,7 @@ def test_too_many_waiting_are_refused_at_once(monkeypatch):
     assert [isinstance(each, Busy) for each in found] == [False] * 10 + [True] * 5
 
 
-def test_too_many_bytes_waiting_are_refused_at_once(monkeypatch):
+def test_too_many_bytes_waiting_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "MAX_WAITING_BYTES", 100)
     gate = threading.Event()
 
@@ -149,7 +149,7 @@ def test_too_many_bytes_waiting_are_refused_at_once(monkeypatch):
     asyncio.run(main())
 
 
-def test_closing_publishes_what_waits_and_refuses_what_comes():
+def test_closing_publishes_what_waits_and_refuses_what_comes() -> None:
     producer = ScriptedProducer()
 
     async def main() -> None:
@@ -166,7 +166,7 @@ def test_closing_publishes_what_waits_and_refuses_what_comes():
     assert sum(len(call) for call in producer.calls) == 100
 
 
-def test_a_lost_hint_is_counted_and_raises_nothing():
+def test_a_lost_hint_is_counted_and_raises_nothing() -> None:
     def script(_: Sequence[Message]) -> None:
         raise BrokerUnavailable("away")
 

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from predictq.errors import SettingsError
 from predictq.settings import Settings
-from predictq_producers.schemas import input_check
+from predictq_producers.schemas import InputCheck, input_check
 
 MODEL = """
 from datetime import date
@@ -35,19 +37,19 @@ NOT_A_MODEL = 5
 """
 
 
-def check_of(tmp_path, target):
+def check_of(tmp_path: Path, target: str) -> InputCheck:
     return input_check(Settings(folder=tmp_path, endpoints={"e": {"input": target}}), "e")
 
 
 @pytest.fixture
-def module(tmp_path):
+def module(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "my_inputs_9f3.py").write_text(MODEL)
     yield "my_inputs_9f3"
     sys.modules.pop("my_inputs_9f3", None)
     sys.path.remove(str(tmp_path))
 
 
-def test_a_model_says_what_is_missing_unknown_and_wrong(tmp_path, module):
+def test_a_model_says_what_is_missing_unknown_and_wrong(tmp_path: Path, module: str) -> None:
     check = check_of(tmp_path, f"{module}:Tumour")
 
     assert check.valid({"radius": 1})
@@ -55,14 +57,15 @@ def test_a_model_says_what_is_missing_unknown_and_wrong(tmp_path, module):
     found = {f.pointer: f.detail for f in check.faults({"textur": 1}, ("instances", 0))}
     assert found["/instances/0/radius"] == "is missing"
     assert "did you mean 'texture'" in found["/instances/0/textur"]
+    assert check.json_schema is not None
     assert check.json_schema["properties"].keys() == {"radius", "texture"}
 
 
-def test_a_strict_model_takes_what_json_can_say(tmp_path, module):
+def test_a_strict_model_takes_what_json_can_say(tmp_path: Path, module: str) -> None:
     assert check_of(tmp_path, f"{module}:Strict").valid({"on": "2026-11-30"})
 
 
-def test_a_validator_that_raises_anything_is_a_fault(tmp_path, module):
+def test_a_validator_that_raises_anything_is_a_fault(tmp_path: Path, module: str) -> None:
     check = check_of(tmp_path, f"{module}:Grade")
 
     assert check.valid({"grade": "a"})
@@ -71,7 +74,7 @@ def test_a_validator_that_raises_anything_is_a_fault(tmp_path, module):
     assert fault == ("/instances/3", "the check of this endpoint raised KeyError: 'z'")
 
 
-def test_references_within_a_schema_are_followed(tmp_path):
+def test_references_within_a_schema_are_followed(tmp_path: Path) -> None:
     schema = {"$defs": {"n": {"type": "number"}}, "type": "array", "items": {"$ref": "#/$defs/n"}, "minItems": 2}
     (tmp_path / "s.json").write_text(json.dumps(schema))
     check = check_of(tmp_path, "s.json")
@@ -81,7 +84,7 @@ def test_references_within_a_schema_are_followed(tmp_path):
     assert [f.pointer for f in check.faults([1], ())] == [""]
 
 
-def test_a_message_quotes_no_megabyte(tmp_path):
+def test_a_message_quotes_no_megabyte(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text('{"type": "array"}')
     [fault] = check_of(tmp_path, "s.json").faults({"a": "x" * 1_000_000}, ())
     assert len(fault.detail) <= 300
@@ -100,7 +103,7 @@ def test_a_message_quotes_no_megabyte(tmp_path):
         ("json:dumps", None, "no pydantic model"),
     ],
 )
-def test_a_broken_input_is_refused_with_its_key(tmp_path, target, content, said):
+def test_a_broken_input_is_refused_with_its_key(tmp_path: Path, target: str, content: str | None, said: str) -> None:
     if content is not None:
         (tmp_path / target).write_text(content)
     with pytest.raises(SettingsError) as refused:

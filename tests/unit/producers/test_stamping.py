@@ -19,16 +19,16 @@ def shadow() -> DeploymentSettings:
     return DeploymentSettings(endpoint="e", model="m", role="shadow")
 
 
-def test_all_live_deployments_answer_and_shadows_are_not_listed():
+def test_all_live_deployments_answer_and_shadows_are_not_listed() -> None:
     stamp = Stamp({"a": live(), "s": shadow(), "b": live()})
     assert stamp.deployments(new_id()) == ["a", "b"]
 
 
-def test_without_live_deployments_nobody_answers():
+def test_without_live_deployments_nobody_answers() -> None:
     assert Stamp({}).deployments(new_id()) == []
 
 
-def test_canaries_answer_their_shares_instead_of_the_one_they_name():
+def test_canaries_answer_their_shares_instead_of_the_one_they_name() -> None:
     stamp = Stamp({"a": live(), "b": live(), "c": canary("a", 0.2), "d": canary("a", 0.3)})
     ids = [new_id() for _ in range(20_000)]
     chosen = Counter(tuple(stamp.deployments(each)) for each in ids)
@@ -38,7 +38,7 @@ def test_canaries_answer_their_shares_instead_of_the_one_they_name():
     assert abs(chosen["d", "b"] / len(ids) - 0.3) < 0.02
 
 
-def test_the_same_id_is_always_answered_by_the_same():
+def test_the_same_id_is_always_answered_by_the_same() -> None:
     deployments = {"a": live(), "c": canary("a", 0.5)}
     ids = [new_id() for _ in range(100)]
     assert [Stamp(deployments).deployments(i) for i in ids] == [Stamp(deployments).deployments(i) for i in ids]
