@@ -28,13 +28,16 @@ def run_upgrade(settings: Settings, *, as_json: bool) -> None:
 
 
 def run_prune(settings: Settings, *, older_than: str | None, dry_run: bool, as_json: bool) -> None:
-    """Delete what is too old, and say how much that was."""
+    """Delete what is too old, and say how much that was.
+
+    An age that was typed in may well be shorter than the queue: what still waits for an answer is spared then.
+    """
     retention = settings.retention
     if older_than is not None:
         seconds = _seconds(older_than)
         retention = RetentionSettings(requests_seconds=seconds, batches_seconds=seconds, dead_letters_seconds=seconds)
     with closing(Database(settings.database_url())) as database:
-        pruned = prune(database, retention, time.time(), dry_run=dry_run)
+        pruned = prune(database, retention, time.time(), dry_run=dry_run, open_too=older_than is None)
     if as_json:
         emit_json({**asdict(pruned), "dry_run": dry_run})
     else:

@@ -13,12 +13,14 @@ from predictq_sync.database import Database
 from predictq_sync.statements import elements_of, json_ids
 from predictq_sync.tables import batches, dead_letters, predictions, requests
 
-__all__ = ["Pruned", "Retention", "prune", "prune_chunk"]
+__all__ = ["Pruned", "Retention", "prune"]
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000
 EVERY_SECONDS = 60.0
+TICK_SECONDS = 0.1
+"""How long one tick may go on deleting: the messages of the loop that it is called in wait for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,42 +36,47 @@ class Pruned:
         """Of the table that lost most."""
         return max(self.requests, self.batches, self.dead_letters)
 
+    def __add__(self, other: "Pruned") -> "Pruned":
+        return Pruned(
+            requests=self.requests + other.requests,
+            batches=self.batches + other.batches,
+            dead_letters=self.dead_letters + other.dead_letters,
+        )
 
-def prune(database: Database, retention: RetentionSettings, now: float, *, dry_run: bool = False) -> Pruned:
+
+NOTHING = Pruned(requests=0, batches=0, dead_letters=0)
+
+
+def prune(
+    database: Database, retention: RetentionSettings, now: float, *, dry_run: bool = False, open_too: bool = True
+) -> Pruned:
     """Delete all that is older than its retention.
 
-    A request counts from its last change of status, or, if it was never answered, from when it was made.
+    A request counts from its last change of status, or, if it was never answered, from when it was made; without
+    `open_too` those that still wait for an answer stay, however old they are.
     """
+    old = _old(retention, now, open_too=open_too)
     if dry_run:
         with database.read() as connection:
             return Pruned(
                 **{
-                    table.name: connection.execute(select(func.count()).select_from(table).where(old)).scalar_one()
-                    for table, old in _old(retention, now).items()
+                    table.name: connection.execute(select(func.count()).select_from(table).where(is_old)).scalar_one()
+                    for table, is_old in old.items()
                 }
             )
-    total = Pruned(requests=0, batches=0, dead_letters=0)
+    total = NOTHING
     while True:
-        chunk = prune_chunk(database, retention, now)
-        total = Pruned(
-            requests=total.requests + chunk.requests,
-            batches=total.batches + chunk.batches,
-            dead_letters=total.dead_letters + chunk.dead_letters,
-        )
+        chunk = _delete_chunk(database, old)
+        total += chunk
         if chunk.most < CHUNK:
             return total
 
 
-def prune_chunk(database: Database, retention: RetentionSettings, now: float) -> Pruned:
-    """Delete at most a thousand rows of each table, in one transaction."""
-    with database.write() as connection:
-        return Pruned(
-            **{table.name: _delete_some(connection, table, old) for table, old in _old(retention, now).items()}
-        )
-
-
 class Retention:
-    """Enforces the retention in the background: a chunk each time while there is some left, else once a minute."""
+    """Enforces the retention in the background: a while each time as long as there is some left, else once a minute.
+
+    Open requests go too when they are old enough, for a table without an end would fill the disk.
+    """
 
     def __init__(
         self,
@@ -86,10 +93,15 @@ class Retention:
         self._due = float("-inf")
 
     def __call__(self) -> None:
-        """Delete a chunk if it is time. Raises DatabaseUnavailable."""
-        if self._monotonic() < self._due:
+        """Delete what there is time for, if it is due. Raises DatabaseUnavailable."""
+        started = self._monotonic()
+        if started < self._due:
             return
-        pruned = prune_chunk(self._database, self._retention, self._clock())
+        old = _old(self._retention, self._clock(), open_too=True)
+        pruned = chunk = _delete_chunk(self._database, old)
+        while chunk.most == CHUNK and self._monotonic() - started < TICK_SECONDS:
+            chunk = _delete_chunk(self._database, old)
+            pruned += chunk
         if pruned.most:
             log.info(
                 "retention: deleted %d requests, %d mini-batches, %d dead letters",
@@ -97,19 +109,25 @@ class Retention:
                 pruned.batches,
                 pruned.dead_letters,
             )
-        if pruned.most < CHUNK:
+        if chunk.most < CHUNK:
             self._due = self._monotonic() + EVERY_SECONDS
 
 
-def _old(retention: RetentionSettings, now: float) -> Mapping[Table, ColumnElement[bool]]:
+def _old(retention: RetentionSettings, now: float, *, open_too: bool) -> Mapping[Table, ColumnElement[bool]]:
     made = wire_time(now - retention.requests_seconds)
+    finished = requests.c.completed_at < made
+    over = or_(requests.c.completed_at.is_(None), finished) if open_too else finished
     return {
-        requests: and_(
-            requests.c.created_at < made, or_(requests.c.completed_at.is_(None), requests.c.completed_at < made)
-        ),
+        requests: and_(requests.c.created_at < made, over),
         batches: batches.c.finished_at < wire_time(now - retention.batches_seconds),
         dead_letters: dead_letters.c.dead_at < wire_time(now - retention.dead_letters_seconds),
     }
+
+
+def _delete_chunk(database: Database, old: Mapping[Table, ColumnElement[bool]]) -> Pruned:
+    """Delete at most a thousand rows of each table, in one transaction."""
+    with database.write() as connection:
+        return Pruned(**{table.name: _delete_some(connection, table, is_old) for table, is_old in old.items()})
 
 
 def _delete_some(connection: Connection, table: Table, old: ColumnElement[bool]) -> int:

@@ -127,14 +127,18 @@ def test_db_upgrade_may_be_run_again(run: Run) -> None:
 
 
 def test_db_prune_deletes_what_it_said_it_would(settings: Settings, run: Run) -> None:
+    answered, waiting = request(new_id()), request(new_id())
     with _sync(settings):
-        _publish(settings, submitted(request(new_id())), Message(NAMES.requests("tumours"), b"garbage"))
+        _publish(settings, submitted(answered), submitted(waiting), predicted(answered))
+        _publish(settings, Message(NAMES.requests("tumours"), b"garbage"))
         eventually(lambda: _prune(run, "--older-than", "7d", "--dry-run") is not None)
         eventually(lambda: _prune(run, "--older-than", "0.001s", "--dry-run") == (1, 1))
+        eventually(lambda: run("get", waiting["id"], "--json")[1] != "")
 
     assert _prune(run, "--dry-run") == (0, 0)
     assert _prune(run, "--older-than", "0.001s") == (1, 1)
     assert _prune(run, "--older-than", "0.001s", "--dry-run") == (0, 0)
+    assert run("get", waiting["id"], "--json")[1] != "", "it still waits for its answer"
 
 
 @pytest.mark.parametrize("age", ["", "7", "d", "-1d", "nan d", "infd", "1w"])
@@ -168,6 +172,30 @@ def test_dead_letters_from_garbage_to_nothing(settings: Settings, run: Run) -> N
     assert _letters(run) == []
 
 
+def test_pruning_cancels_what_a_removed_deployment_owes_however_late_it_came(settings: Settings, run: Run) -> None:
+    file = settings.folder / CONFIG_NAME
+    file.write_text(SETTINGS + SETTINGS.partition("[endpoints.tumours]")[2].replace("linear", "forest"))
+    first, second = (request(new_id(), deployments=["linear", "forest"]) for _ in range(2))
+    _publish(load_settings(), submitted(first))
+    file.write_text(SETTINGS)
+
+    code, _, err = run("topics", "ensure", "--prune", "--yes")
+    assert code == 2
+    assert f"has not read all of {NAMES.requests('tumours')}" in err
+    assert "run `predictq sync`" in err
+    assert NAMES.retries("tumours", "forest") in run("topics", "list")[1], "deleted though it refused"
+
+    with _sync(settings):
+        eventually(lambda: run("get", first["id"], "--json")[1] != "")
+        assert run("topics", "ensure", "--prune", "--yes")[0] == 0
+        assert _statuses(run, first["id"]) == {"forest": "cancelled"}
+
+        _publish(settings, submitted(second))
+        eventually(lambda: run("get", second["id"], "--json")[1] != "")
+        assert json.loads(run("topics", "ensure", "--prune", "--json")[1]) == []
+        assert _statuses(run, second["id"]) == {"forest": "cancelled"}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("show", "none"), ("redrive", "none"), ("redrive",), ("redrive", "one", "--all"), ("purge", "--yes")],
@@ -195,6 +223,11 @@ def _letters(run: Run, *arguments: str) -> list[dict[str, Any]]:
     assert code == 0, err
     found: list[dict[str, Any]] = json.loads(out)
     return found
+
+
+def _statuses(run: Run, request_id: str) -> dict[str, str]:
+    body = json.loads(run("get", request_id, "--json")[1])
+    return {prediction["deployment"]: prediction["status"] for prediction in body["predictions"]}
 
 
 def _prune(run: Run, *arguments: str) -> tuple[int, int]:

@@ -65,25 +65,42 @@ def test_mini_batches_and_dead_letters_go(database: Database, store: Store) -> N
     assert [row["id"] for row in rows_of(database, "batches", "id")] == ["young"]
 
 
-def test_in_the_background_a_chunk_goes_at_a_time(
+def test_what_waits_for_an_answer_can_be_spared(database: Database, ledger: Ledger, store: Store) -> None:
+    answered, waiting = _made(ledger, OLD), _made(ledger, OLD)
+    store.handle([prediction(answered)])
+    later = NOW + 31 * DAY
+
+    assert prune(database, RETENTION, later, dry_run=True, open_too=False).requests == 1
+    assert prune(database, RETENTION, later, open_too=False).requests == 1
+    assert [row["id"] for row in rows_of(database, "requests", "id")] == [waiting]
+
+
+def test_in_the_background_chunks_go_for_as_long_as_a_tick_may_take(
     database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHUNK", 2)
-    for _ in range(5):
+    for _ in range(9):
         _made(ledger, OLD)
-    now = 0.0
-    retention = Retention(database, RETENTION, clock=lambda: NOW, monotonic=lambda: now)
+    now, step = 0.0, module.TICK_SECONDS * 0.6
+
+    def monotonic() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    retention = Retention(database, RETENTION, clock=lambda: NOW, monotonic=monotonic)
 
     left = []
     for _ in range(3):
         retention()
         left.append(len(rows_of(database, "requests", "id")))
-    assert left == [3, 1, 0]
+    assert left == [5, 1, 0]
+    step = 0.0
 
     _made(ledger, OLD)
     retention()
     assert len(rows_of(database, "requests", "id")) == 1, "looked again before its time"
-    now = 61.0
+    now += 61.0
     retention()
     assert rows_of(database, "requests", "id") == []
 
