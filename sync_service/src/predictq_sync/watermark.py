@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from predictq.brokers import Admin
@@ -17,7 +17,11 @@ EVERY_SECONDS = 1.0
 
 
 class Watermark:
-    """Everything published before it is in the ledger. Written by every ledger process; it never goes back."""
+    """Everything published before it is in the ledger. Written by every ledger process.
+
+    It goes back only when it lies in the future: it was written by a clock that ran ahead and was set right, and until
+    then it would vouch for requests that the ledger has not read.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,9 @@ class Watermark:
         insert = (sqlite if database.dialect == "sqlite" else postgresql).insert(watermarks)
         new = insert.values(name=bindparam("name"), at=bindparam("at"))
         self._raise = new.on_conflict_do_update(
-            index_elements=[watermarks.c.name], set_={"at": new.excluded.at}, where=watermarks.c.at < new.excluded.at
+            index_elements=[watermarks.c.name],
+            set_={"at": new.excluded.at},
+            where=or_(watermarks.c.at < new.excluded.at, watermarks.c.at > bindparam("now")),
         )
 
     def advance(self) -> None:
@@ -51,7 +57,7 @@ class Watermark:
         at = self._ask()
         if at is not None:
             with self._database.write() as connection:
-                connection.execute(self._raise, {"name": LEDGER, "at": at})
+                connection.execute(self._raise, {"name": LEDGER, "at": at, "now": self._clock()})
 
     def _ask(self) -> float | None:
         """Publish time of the group's oldest unsettled message, else the moment before asking; None: cannot be told."""

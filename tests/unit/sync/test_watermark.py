@@ -65,6 +65,15 @@ def test_it_never_goes_back(database: Database) -> None:
     assert read_watermark(database) == 1000.0
 
 
+def test_it_goes_back_when_the_clock_that_wrote_it_ran_ahead(database: Database) -> None:
+    clocks = Clocks({"a": NOTHING})
+    clocks.now = 90_000.0
+    _watermark(database, clocks).advance()
+    clocks.now = 1000.0
+    _watermark(database, clocks).advance()
+    assert read_watermark(database) == 1000.0
+
+
 def test_the_broker_is_asked_at_most_once_a_second(database: Database) -> None:
     clocks = Clocks({"a": NOTHING})
     watermark = _watermark(database, clocks)
