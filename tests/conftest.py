@@ -151,7 +151,7 @@ class Installation:
     def start(self, *argv: str, **environment: str) -> Process:
         """Start `predictq ARGV`; it may not be ready yet."""
         log = self.folder / f"{len(self._processes):03d}-{argv[0]}.log"
-        named = {"PREDICTQ_GATEWAY__PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1"}
+        named = {"PREDICTQ_GATEWAY__PORT": str(self.port)}
         process = Process(argv, config=self.config, log=log, environment={**named, **environment})
         self._processes.append(process)
         return process

@@ -65,13 +65,14 @@ def test_a_worker_whose_model_cannot_be_had_says_why_in_one_line(
 
 
 def test_up_ends_with_the_mistake_of_one_of_its_workers(installation: Installation) -> None:
-    installation.configure(ONE.format("gone.joblib"))
+    installation.configure(ONE.format("corrupt.joblib"))
+    (installation.folder / "corrupt.joblib").write_bytes(b"")
 
     up = installation.start("up", "--json")
 
     assert up.wait() == 2
     assert not up.ready()
-    assert "no such file" in up.log
+    assert "corrupt.joblib: cannot be read" in up.log
 
 
 def test_up_restarts_what_dies_and_leaves_nothing_when_it_stops(installation: Installation) -> None:
