@@ -1,9 +1,6 @@
 """`predictq get`: a request and its predictions, read from the database."""
 
 import json
-import os
-import secrets
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +8,7 @@ from contextlib import closing, contextmanager
 
 from predictq.brokers import Subscription, open_broker
 from predictq.cli.output import emit_json, emit_table, say
+from predictq.members import member_name
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq_sync.database import Database
@@ -52,7 +50,7 @@ def _read(reader: Reader, request_id: str) -> RequestBody | None:
 def _wait(settings: Settings, reader: Reader, request_id: str, seconds: float) -> RequestBody | None:
     """Listen before the first look, so that no announcement falls between them."""
     deadline = time.monotonic() + seconds
-    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    member = member_name()
     commits = Names(settings.prefix).commits
     with closing(open_broker(settings.broker_url())) as broker:
         hearing = Subscription(topics=(commits,), member=member, idle_seconds=min(REREAD_SECONDS, seconds))

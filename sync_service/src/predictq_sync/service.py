@@ -1,12 +1,10 @@
 """The composition root of a sync process."""
 
-import os
-import secrets
-import socket
 from collections.abc import Sequence
 
 from predictq.brokers import Broker, Subscription, open_broker
 from predictq.loop import Handler, Limits, Loop
+from predictq.members import member_name
 from predictq.names import Names
 from predictq.process import run_process
 from predictq.settings import Settings
@@ -62,7 +60,7 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         names.store_group: store,
         names.dead_letters_group: keeper,
     }
-    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    member = member_name()
     return [
         Loop(
             name=group.name.removeprefix(f"{settings.prefix}."),
