@@ -60,19 +60,30 @@ def redrive_letters(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Send them again, oldest first."""
+    """Send them again, oldest first; exit code 1 when some could not be sent, though the others were."""
     wanted = _wanted(ids, every=every, endpoint=endpoint, group=group)
     with closing(Database(settings.database_url())) as database:
         if not ids:
             wanted = wanted._replace(state="open")
         letters = find(database, wanted, limit=limit)[::-1]
         _refuse_unknown(ids, letters)
-        with closing(open_broker(settings.broker_url())) as broker, closing(broker.producer()) as producer:
-            sent = redrive(database, producer, Names(settings.prefix), letters, time.time())
+        _refuse_redriven(letters)
+        with closing(open_broker(settings.broker_url())) as broker:
+            with closing(broker.admin()) as admin:
+                topics = admin.topics()
+            with closing(broker.producer()) as producer:
+                redriven = redrive(database, producer, Names(settings.prefix), letters, topics, time.time())
     if as_json:
-        emit_json([{"id": a.id, "topic": m.topic} for a, m in zip(letters, sent, strict=True)])
+        emit_json([{"id": letter.id, "topic": message.topic} for letter, message in redriven.sent])
     else:
-        say(f"{len(sent)} dead letter(s) sent again")
+        say(f"{len(redriven.sent)} dead letter(s) sent again")
+    for letter, topic in redriven.undeliverable:
+        say(
+            f"{letter.id} was not sent: there is no topic {topic} any more; put back what the settings had of "
+            f"{letter.group_name}, or purge it"
+        )
+    if redriven.undeliverable:
+        raise typer.Exit(1)
 
 
 def purge_letters(
@@ -110,6 +121,19 @@ def _refuse_unknown(ids: Sequence[str] | None, letters: Sequence[DeadLetter]) ->
     unknown = set(ids or ()) - {letter.id for letter in letters}
     if unknown:
         raise UserMistake(f"{', '.join(sorted(unknown))}: there is no such dead letter; nothing was sent")
+
+
+def _refuse_redriven(letters: Sequence[DeadLetter]) -> None:
+    """A letter goes out once: what was sent again and failed again has left a letter of its own, with a higher redrive.
+
+    Sent a second time the old one would carry the same redrive, and its answer would be dropped.
+    """
+    redriven = [letter.id for letter in letters if letter.state == "redriven"]
+    if redriven:
+        raise UserMistake(
+            f"{', '.join(redriven)}: sent again already; if it died again, the newer dead letter that `predictq "
+            "dead-letters list` shows as open is the one to redrive. Nothing was sent"
+        )
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What operators do with dead letters: find, look at, send again, throw away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic_core import from_json
@@ -13,7 +13,7 @@ from predictq_sync.database import Database
 from predictq_sync.statements import elements_of, json_ids
 from predictq_sync.tables import dead_letters
 
-__all__ = ["DeadLetter", "Filter", "count", "find", "load", "purge", "redrive"]
+__all__ = ["DeadLetter", "Filter", "Redriven", "count", "find", "load", "purge", "redrive"]
 
 REDRIVE_CHUNK = 100
 
@@ -50,6 +50,14 @@ class DeadLetter(NamedTuple):
     redriven_at: str | None
 
 
+class Redriven(NamedTuple):
+    """What became of dead letters that were to be sent again."""
+
+    sent: Sequence[tuple[DeadLetter, Message]]
+    undeliverable: Sequence[tuple[DeadLetter, str]]
+    """Those that nobody could read any more, and the topic that is gone."""
+
+
 def find(database: Database, wanted: Filter, *, limit: int) -> Sequence[DeadLetter]:
     """The latest `limit` of them, newest first."""
     query = (
@@ -76,25 +84,30 @@ def count(database: Database, wanted: Filter) -> int:
 
 
 def redrive(
-    database: Database, producer: Producer, names: Names, letters: Sequence[DeadLetter], now: float
-) -> Sequence[Message]:
+    database: Database,
+    producer: Producer,
+    names: Names,
+    letters: Sequence[DeadLetter],
+    topics: Container[str],
+    now: float,
+) -> Redriven:
     """Publish the original bytes to whoever gave them up, then mark them as redriven.
 
-    In this order: a crash between the two sends some of them twice, and loses none. Returns what was published.
+    In this order: a crash between the two sends some of them twice, and loses none. Those whose topic is not among
+    `topics`, because their deployment has retired, stay open and hold up no other.
     """
-    sent: list[Message] = []
-    for start in range(0, len(letters), REDRIVE_CHUNK):
-        chunk = letters[start : start + REDRIVE_CHUNK]
-        messages = [_again(letter, names) for letter in chunk]
-        producer.publish(messages)
-        sent += messages
+    addressed = [(letter, _again(letter, names)) for letter in letters]
+    sent = [(letter, message) for letter, message in addressed if message.topic in topics]
+    for start in range(0, len(sent), REDRIVE_CHUNK):
+        chunk = sent[start : start + REDRIVE_CHUNK]
+        producer.publish([message for _, message in chunk])
         with database.write() as connection:
             connection.execute(
                 update(dead_letters)
-                .where(_matches(Filter(ids=[letter.id for letter in chunk])))
+                .where(_matches(Filter(ids=[letter.id for letter, _ in chunk])))
                 .values(state="redriven", redriven_at=wire_time(now))
             )
-    return sent
+    return Redriven(sent, [(letter, message.topic) for letter, message in addressed if message.topic not in topics])
 
 
 def purge(database: Database, wanted: Filter) -> int:

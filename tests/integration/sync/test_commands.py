@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from tests.integration.sync.conftest import NAMES, eventually, predicted, request, submitted
 
-from predictq.brokers import Message, open_broker
+from predictq.brokers import Message, Record, open_broker
+from predictq.brokers.copies import dead_letter
 from predictq.cli.main import main
 from predictq.ids import new_id
 from predictq.settings import CONFIG_NAME, Settings, load_settings
@@ -166,10 +167,31 @@ def test_dead_letters_from_garbage_to_nothing(settings: Settings, run: Run) -> N
         assert sent == [{"id": letter["id"], "topic": NAMES.requests("tumours")}]
         eventually(lambda: sorted(found["state"] for found in _letters(run)) == ["open", "redriven"])
 
+        code, out, err = run("dead-letters", "redrive", letter["id"])
+        assert (code, out) == (2, "")
+        assert "sent again already" in err
+        assert "the newer dead letter" in err
+
     assert run("dead-letters", "purge", "--all")[0] == 2, "purged without asking"
     assert json.loads(run("dead-letters", "purge", letter["id"], "--yes", "--json")[1]) == {"purged": 1}
     assert json.loads(run("dead-letters", "purge", "--all", "--yes", "--json")[1]) == {"purged": 1}
     assert _letters(run) == []
+
+
+def test_a_letter_of_a_retired_deployment_is_told_and_the_others_are_sent(settings: Settings, run: Run) -> None:
+    def died(deployment: str, position: str) -> Message:
+        origin = Record(NAMES.requests("tumours"), 0, position, b"{}", None, {}, 1.0, 0)
+        return dead_letter(origin, NAMES.workers("tumours", deployment), "too hard", time.time())
+
+    with _sync(settings):
+        _publish(settings, died("retired", "1"), died("linear", "2"))
+        eventually(lambda: len(_letters(run)) == 2)
+    code, out, err = run("dead-letters", "redrive", "--all", "--json")
+
+    (left,) = [letter for letter in _letters(run) if letter["state"] == "open"]
+    assert code == 1
+    assert [sent["topic"] for sent in json.loads(out)] == [NAMES.retries("tumours", "linear")]
+    assert f"{left['id']} was not sent: there is no topic {NAMES.retries('tumours', 'retired')} any more" in err
 
 
 def test_pruning_cancels_what_a_removed_deployment_owes_however_late_it_came(settings: Settings, run: Run) -> None:

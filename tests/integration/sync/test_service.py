@@ -78,8 +78,8 @@ def test_garbage_is_a_dead_letter_once_and_can_be_redriven(installation: Install
         }
         assert all(letter.reason for letter in letters)
 
-        producer = installation.broker.producer()
-        redrive(installation.database, producer, NAMES, letters, time.time())
+        producer, topics = installation.broker.producer(), {message.topic for message in garbage}
+        redrive(installation.database, producer, NAMES, letters, topics, time.time())
         producer.close()
         eventually(lambda: len(find(installation.database, Filter(state="open"), limit=10)) == 3)
 

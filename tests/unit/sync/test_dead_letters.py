@@ -51,6 +51,7 @@ def _died(
 
 
 WORKERS = NAMES.workers("tumours", "linear")
+RETRIES = NAMES.retries("tumours", "linear")
 
 
 def test_a_dead_letter_is_kept_whole(keeper: DeadLetterKeeper, database: Database) -> None:
@@ -126,9 +127,13 @@ def test_a_redrive_sends_the_original_to_whoever_gave_it_up(
     keeper.handle([_died(group=group, topic=origin, headers={"attempt": "4", "alone": "1", "redrive": "2", "t": "x"})])
     producer = Published()
 
-    sent = redrive(database, producer, NAMES, find(database, Filter(), limit=10), NOW + 60)
+    redriven = redrive(database, producer, NAMES, find(database, Filter(), limit=10), {topic}, NOW + 60)
 
-    assert producer.messages == list(sent) == [Message(topic, BODY, b"key", {"t": "x", "redrive": "3"})]
+    assert (
+        producer.messages
+        == [message for _, message in redriven.sent]
+        == [Message(topic, BODY, b"key", {"t": "x", "redrive": "3"})]
+    )
     (letter,) = find(database, Filter(state="redriven"), limit=10)
     assert letter.redriven_at == "2026-11-30T15:05:05.500Z"
 
@@ -139,9 +144,24 @@ def test_what_could_not_be_sent_stays_open(keeper: DeadLetterKeeper, database: D
     producer.error = PublishError("away", [0])
 
     with pytest.raises(PublishError):
-        redrive(database, producer, NAMES, find(database, Filter(), limit=10), NOW)
+        redrive(database, producer, NAMES, find(database, Filter(), limit=10), {RETRIES}, NOW)
 
     assert count(database, Filter(state="open")) == 1
+
+
+def test_a_letter_of_a_retired_deployment_holds_up_no_other(keeper: DeadLetterKeeper, database: Database) -> None:
+    keeper.handle([_died(group=WORKERS), _died(group=NAMES.workers("tumours", "retired"))])
+    producer = Published()
+
+    redriven = redrive(database, producer, NAMES, find(database, Filter(), limit=10), {RETRIES}, NOW)
+
+    assert [message.topic for message in producer.messages] == [RETRIES]
+    assert [(a.group_name, topic) for a, topic in redriven.undeliverable] == [
+        (NAMES.workers("tumours", "retired"), NAMES.retries("tumours", "retired"))
+    ]
+    assert [letter.group_name for letter in find(database, Filter(state="open"), limit=10)] == [
+        NAMES.workers("tumours", "retired")
+    ]
 
 
 def test_purging(keeper: DeadLetterKeeper, database: Database) -> None:
