@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from predictq.brokers.opening import open_broker
 from predictq.errors import PredictqError, Unavailable
@@ -123,6 +124,12 @@ def _broker(settings: Settings) -> Iterator[Check]:
     url = settings.broker_url()
     if url.startswith("sqlite:"):
         yield _sqlite()
+        path = url.partition("sqlite:///")[2]
+        if path and _is_missing(Path(path)):
+            # Opening it would make it, and the folders above it.
+            cure = "predictq topics ensure makes it (`predictq up` does it by itself)"
+            yield Check(name="broker", ok=False, detail=f"{path}: no file yet", cure=cure)
+            return
     try:
         broker = open_broker(url)
         admin = broker.admin()
@@ -144,6 +151,13 @@ def _broker(settings: Settings) -> Iterator[Check]:
     finally:
         admin.close()
         broker.close()
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        return not file.exists()
+    except OSError:  # then opening it says what is wrong
+        return False
 
 
 def _sqlite() -> Check:

@@ -175,7 +175,21 @@ def test_pruning_asks_first_and_without_a_terminal_wants_yes(predictq: Predictq,
     assert "predictq.tumours.retries.linear" in left
 
 
-def test_the_doctor_names_a_cure_for_each_failure(predictq: Predictq) -> None:
+def test_the_doctor_makes_nothing(predictq: Predictq, tmp_path: Path) -> None:
+    done = predictq("doctor", "--json")
+
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert checks["broker"]["detail"] == f"{tmp_path / 'var' / 'predictq.db'}: no file yet"
+    assert "predictq topics ensure" in checks["broker"]["cure"]
+    assert "predictq up" in checks["broker"]["cure"]
+    assert [path.name for path in tmp_path.iterdir()] == ["predictq.toml"]
+
+
+def test_the_doctor_names_a_cure_for_each_failure(predictq: Predictq, tmp_path: Path) -> None:
+    predictq("topics", "ensure")
+    (tmp_path / "predictq.toml").write_text(FILE + RETIRED)
+
     done = predictq("doctor", "--json")
 
     checks = {check["name"]: check for check in json.loads(done.stdout)}
