@@ -93,7 +93,7 @@ class RetentionSettings(Section):
     topics_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Of what every group has settled, on the embedded broker."""
     requests_seconds: Seconds = 30 * DAY
-    """Of finished requests and their predictions."""
+    """Of requests and their predictions; also of those that were never answered, which end here."""
     batches_seconds: Seconds = 30 * DAY
     """Of mini-batch records."""
     dead_letters_seconds: Seconds = 90 * DAY
