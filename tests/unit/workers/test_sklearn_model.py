@@ -258,3 +258,14 @@ def test_a_probability_that_is_not_finite_fails_alone() -> None:
     assert predicted.outputs[0]["label"] is True
     assert predicted.failures.keys() == {1}
     assert predicted.failures[1].detail.startswith("the output is not JSON: probabilities/False: ")
+
+
+def test_a_tie_that_rounding_made_is_decided_as_the_estimator_decides_it() -> None:
+    classifier = LogisticRegression().fit([[-1.0], [1.0]], ["no", "yes"])
+    classifier.intercept_ = np.zeros(1)
+    barely = [[1e-18], [-1e-18], [5.0]]
+    assert classifier.predict_proba(barely)[0].tolist() == [0.5, 0.5]
+
+    answered = [output["label"] for output in SklearnModel(classifier, "m").predict(barely).outputs]
+
+    assert answered == classifier.predict(barely).tolist() == ["yes", "no", "yes"]

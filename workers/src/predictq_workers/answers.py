@@ -33,13 +33,13 @@ class Template:
         event["data"]["outputs"] = [_OUTPUTS]
         event["data"]["instances_hash"] = _HASH
         text = PREDICTION.encode(event).replace(b"%", b"%%").replace(_ID.encode(), b"%b")
-        for hole in (f'"{_REQUEST}"', f'["{_OUTPUTS}"]', f'"{_HASH}"'):
+        for hole in (f'"{_REQUEST}"', f'["{_OUTPUTS}"]', _HASH):
             text = text.replace(hole.encode(), b"%b")
         self._text = text
 
     def fill(self, event_id: str, request_id: str, outputs: list[Any], instances_hash: str) -> bytes:
         """The same bytes as the codec's, at a quarter of the cost; the order is that of the fields in the message."""
-        return self._text % (event_id.encode(), to_json(request_id), to_json(outputs), to_json(instances_hash))
+        return self._text % (event_id.encode(), to_json(request_id), to_json(outputs), instances_hash.encode())
 
 
 class Answers:

@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
@@ -32,10 +33,13 @@ LABEL_IS_ARGMAX = (
     ExtraTreesClassifier,
     RandomForestClassifier,
 )
-"""Classifiers, all of them slow ones, whose `predict` is defined as the most probable class, ties included.
+"""Classifiers whose `predict` is defined as the most probable class, ties included.
 
 Others are asked for both, since the label of e.g. an SVC or a tuned threshold is not always the most probable class.
 """
+
+LABEL_IS_ARGMAX_BUT_FOR_TIES = (LogisticRegression, LogisticRegressionCV)
+"""Classifiers whose probabilities grow with what `predict` compares; where two are equal, rounding made them so."""
 
 
 class SklearnModel:
@@ -131,6 +135,8 @@ def _answering(estimator: Any) -> Callable[[Any], _Answer]:
     if isinstance(tail, LABEL_IS_ARGMAX):
         labels = tail.classes_
         return lambda x: _most_probable(tail.predict_proba(head(x)), labels, keys)
+    if isinstance(tail, LABEL_IS_ARGMAX_BUT_FOR_TIES):
+        return lambda x: _most_probable_but_for_ties(head(x), tail, keys)
     return lambda x: _both(head(x), tail, keys)
 
 
@@ -158,6 +164,14 @@ def _labels(predicted: Any) -> _Answer:
 
 def _most_probable(probabilities: Any, classes: Any, keys: list[str]) -> _Answer:
     return _labelled(classes[probabilities.argmax(axis=1)], probabilities, keys)
+
+
+def _most_probable_but_for_ties(x: Any, classifier: Any, keys: list[str]) -> _Answer:
+    probabilities = classifier.predict_proba(x)
+    highest = probabilities.max(axis=1, keepdims=True)
+    if np.count_nonzero(probabilities == highest) > len(probabilities):
+        return _labelled(classifier.predict(x), probabilities, keys)
+    return _most_probable(probabilities, classifier.classes_, keys)
 
 
 def _both(x: Any, classifier: Any, keys: list[str]) -> _Answer:
