@@ -26,7 +26,7 @@ def request(request_id: str = "019adf1e-7a2c-7c4e-9b1d-3f5a6c7d8e90") -> Request
     return new_request(request_id=request_id, endpoint="tumours", instances=[[1]], deployments=["linear"], now=0.0)
 
 
-ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=128)
+ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 

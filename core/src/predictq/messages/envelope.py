@@ -18,8 +18,8 @@ SPECVERSION: Literal["1.0"] = "1.0"
 
 EventT = TypeVar("EventT")
 
-Id = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
-"""A UUID where it is ours; of others what any database takes as a key."""
+Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
+"""A UUID where it is ours; of others printable ASCII, which any database takes as a key."""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Of an endpoint or a deployment."""
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
