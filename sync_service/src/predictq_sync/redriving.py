@@ -25,7 +25,6 @@ class Filter(NamedTuple):
     endpoint: str | None = None
     group: str | None = None
     state: str | None = None
-    dead_before: str | None = None
 
 
 class DeadLetter(NamedTuple):
@@ -137,6 +136,4 @@ def _matches(wanted: Filter) -> ColumnElement[bool]:
         conditions.append(table.group_name == wanted.group)
     if wanted.state is not None:
         conditions.append(table.state == wanted.state)
-    if wanted.dead_before is not None:
-        conditions.append(table.dead_at < wanted.dead_before)
     return and_(True, *conditions)

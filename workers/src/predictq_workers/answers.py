@@ -38,7 +38,7 @@ class Template:
         self._text = text
 
     def fill(self, event_id: str, request_id: str, outputs: list[Any], instances_hash: str) -> bytes:
-        """The same bytes as the codec's, at a quarter of the cost; the order is that of the fields in the message."""
+        """The same bytes as the codec's, at half the cost; the order is that of the fields in the message."""
         return self._text % (event_id.encode(), to_json(request_id), to_json(outputs), instances_hash.encode())
 
 

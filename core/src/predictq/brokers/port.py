@@ -113,12 +113,11 @@ Verdict = Done | Retry | Isolate | Dead | Release
 class Batch(Sequence[Record]):
     """Records of one poll. `claim` is the adapter's own note of what it must acknowledge."""
 
-    __slots__ = ("claim", "received_at", "records")
+    __slots__ = ("claim", "records")
 
-    def __init__(self, records: Sequence[Record], *, claim: Any = None, received_at: float) -> None:
+    def __init__(self, records: Sequence[Record], *, claim: Any = None) -> None:
         self.records = records
         self.claim = claim
-        self.received_at = received_at
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

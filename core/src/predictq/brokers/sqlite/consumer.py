@@ -190,7 +190,7 @@ class SqliteConsumer:
             if lost:
                 gathering.drop(lost)
                 self._renew_at = 0.0
-        return Batch(gathering.records, claim=gathering.runs, received_at=time.time())
+        return Batch(gathering.records, claim=gathering.runs)
 
 
 def _messages(outcomes: Sequence[Outcome]) -> list[Message]:
