@@ -4,11 +4,16 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 UV_VERSION := 0.13.9
+COMMA := ,
 MEMBERS := core producers workers sync_service gateway
-WITH_EXTRAS := $(patsubst sync_service,sync_service[postgresql],$(MEMBERS))
+WITH_EXTRAS := $(MEMBERS:core=core[confluent$(COMMA)kafka$(COMMA)rabbitmq$(COMMA)redis$(COMMA)s3])
+WITH_EXTRAS := $(WITH_EXTRAS:sync_service=sync_service[postgresql])
+WITH_EXTRAS := $(WITH_EXTRAS:producers=producers[client$(COMMA)rq$(COMMA)schedules$(COMMA)watch])
 PACKAGES := predictq predictq_producers predictq_workers predictq_sync predictq_gateway
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
 BIN := .venv/bin
+# Most of a test is waiting; a file stays together, for what its tests share.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 UV := .tools/bin/uv
 # An interpreter that is there is used, never one that would have to be downloaded.
 export UV_PYTHON_DOWNLOADS := never
@@ -18,19 +23,29 @@ export UV_SYSTEM_CERTS ?= $(if $(wildcard $(CERTIFICATES)),true,false)
 
 .PHONY: help
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: install
 install: .venv/.installed ## Make .venv with everything in it (all other tasks do this first)
 	@echo "$(BIN) holds python and predictq"
 
 .PHONY: demo
-demo: .venv/.installed ## Two models, real data, real predictions, in half a minute; KEEP=1 keeps it running
-	@$(BIN)/python examples/tumours/demo.py
+demo: .venv/.installed ## Two models, real data, real predictions; BROKER=kafka DATABASE=postgresql puts it on servers; KEEP=1 keeps it up
+	@$(if $(BROKER)$(DATABASE),$(BIN)/python -m tests.servers lend "$(BROKER)" "$(DATABASE)") $(BIN)/python examples/tumours/demo.py
 
 .PHONY: test
-test: .venv/.installed ## All tests; ARGS="-k name" narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.installed ## All tests, two files at a time; ARGS="-k name" narrows them, one at a time; with CI=true every server is installed first
+	@test "$$CI" != true || $(BIN)/python -m tests.servers install
+	@$(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
+
+.PHONY: services
+services: .venv/.installed ## Install and start Kafka, RabbitMQ, Redis and PostgreSQL for the tests; URLs in .services.env
+	@$(BIN)/python -m tests.servers install
+	@$(BIN)/python -m tests.servers start
+
+.PHONY: services-down
+services-down: .venv/.installed ## End what `make services` started
+	@$(BIN)/python -m tests.servers stop
 
 .PHONY: check
 check: .venv/.installed ## Format, lint, types and import rules

@@ -11,8 +11,9 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+from asked import Asked
 from figures import Figure
-from stage import NAMES, Stage, staged
+from stage import Stage, staged
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 from workload import instances, prepare
 
@@ -21,12 +22,12 @@ __all__ = ["measure"]
 CONNECTIONS = 64
 
 
-def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
+def measure(asked: Asked) -> list[Figure]:
     """Accepted requests/s, with the share of the two cores that gateway and load tool had."""
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed: apt-get install wrk")
-    workload = prepare(root, 10_000)
-    taken = [_round(root, workload, seconds=3 if quick else 10) for _ in range(rounds)]
+    workload = prepare(asked.folder, 10_000)
+    taken = [_round(asked.folder, workload, seconds=3 if asked.quick else 10) for _ in range(asked.rounds)]
     rates, gateway, tool = zip(*taken, strict=True)
     return [
         Figure(name=f"accepted over HTTP, {CONNECTIONS} connections", unit="requests/s", rounds=rates),
@@ -46,7 +47,7 @@ def _round(root: Path, workload: Workload, *, seconds: int) -> tuple[float, floa
         if result["refused"] or result["broken"]:
             raise RuntimeError(f"not all were accepted: {result}")
         with closing(stage.broker.admin()) as admin:
-            held = admin.lag(NAMES.requests(ENDPOINT), NAMES.workers(ENDPOINT, DEPLOYMENT)).ready
+            held = admin.lag(stage.names.requests(ENDPOINT), stage.names.workers(ENDPOINT, DEPLOYMENT)).ready
         if held < result["requests"]:
             raise RuntimeError(f"{result['requests']} were accepted, {held} are on the topic")
         wall = result["seconds"]

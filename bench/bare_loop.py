@@ -4,24 +4,16 @@ Reads 500 messages, validates them, predicts once, encodes 500 predictions and w
 durable transaction. `bare_loop.py MESSAGES MODEL DATABASE` prints {"requests": …, "seconds": …}.
 """
 
-import gc
-import hashlib
 import json
 import sys
 import time
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import apsw
-import joblib
-import numpy as np
-from pydantic import Field, FiniteFloat, TypeAdapter
-from typing_extensions import TypedDict
 
-BATCH = 500
-DEPLOYMENT = "bench-linear"
+from answering import BATCH, load, predict, settle_memory
 
 SCHEMA = """
     CREATE TABLE input(off INTEGER PRIMARY KEY, value BLOB NOT NULL, ts REAL NOT NULL);
@@ -30,62 +22,14 @@ SCHEMA = """
     INSERT INTO progress VALUES (1);
 """
 
-Row = Annotated[list[FiniteFloat], Field(min_length=30, max_length=30)]
-
-
-class RequestData(TypedDict):
-    endpoint: str
-    instances: Annotated[list[Row], Field(min_length=1)]
-    deployments: list[str]
-    instances_hash: str
-
-
-class Request(TypedDict):
-    specversion: Literal["1.0"]
-    id: str
-    source: str
-    type: Literal["predictq.request.v1"]
-    time: str
-    data: RequestData
-
-
-class PredictionData(TypedDict):
-    request_id: str
-    endpoint: str
-    deployment: str
-    model_version: str
-    status: str
-    outputs: list[Any]
-    errors: list[Any]
-    batch_id: str
-    redrive: int
-    instances_hash: str
-
-
-class Prediction(TypedDict):
-    specversion: str
-    id: str
-    source: str
-    type: str
-    time: str
-    data: PredictionData
-
-
-REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
-PREDICTIONS: TypeAdapter[Prediction] = TypeAdapter(Prediction)
-
 
 def main(messages: Path, model_file: Path, database: Path) -> None:
-    model = joblib.load(model_file)
-    model.predict_proba(np.zeros((BATCH, 30)))
+    model = load(model_file)
     connection = apsw.Connection(str(database))
     connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
     connection.execute(SCHEMA)
     fill(connection, messages)
-    # As the worker does it: what is loaded is not looked at again, and a batch goes by reference counts.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    settle_memory()
     started = time.perf_counter()
     requests = drain(connection, model)
     seconds = time.perf_counter() - started
@@ -122,55 +66,6 @@ def _read(connection: apsw.Connection, position: int) -> list[tuple[int, bytes]]
         "SELECT off, value FROM input WHERE off >= ? ORDER BY off LIMIT ?", (position, BATCH)
     ).fetchall()
     return found
-
-
-def predict(values: list[bytes], model: Any) -> list[bytes]:
-    validate = REQUESTS.validator.validate_json
-    encode = PREDICTIONS.serializer.to_json
-    requests: list[Request] = [validate(value) for value in values]
-    rows = [row for request in requests for row in request["data"]["instances"]]
-    probabilities = model.predict_proba(np.array(rows))
-    names = [str(name) for name in model.classes_]
-    labels = [names[at] for at in probabilities.argmax(axis=1).tolist()]
-    outputs = [
-        {"label": label, "probabilities": dict(zip(names, row, strict=True))}
-        for label, row in zip(labels, probabilities.tolist(), strict=True)
-    ]
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    batch_id = derived_id(now, requests[0]["id"])
-    encoded = []
-    at = 0
-    for request in requests:
-        data = request["data"]
-        upto = at + len(data["instances"])
-        prediction: Prediction = {
-            "specversion": "1.0",
-            "id": derived_id(request["id"], DEPLOYMENT),
-            "source": request["source"],
-            "type": "predictq.prediction.v1",
-            "time": now,
-            "data": {
-                "request_id": request["id"],
-                "endpoint": data["endpoint"],
-                "deployment": DEPLOYMENT,
-                "model_version": "1",
-                "status": "succeeded",
-                "outputs": outputs[at:upto],
-                "errors": [],
-                "batch_id": batch_id,
-                "redrive": 0,
-                "instances_hash": data["instances_hash"],
-            },
-        }
-        encoded.append(encode(prediction))
-        at = upto
-    return encoded
-
-
-def derived_id(*parts: str) -> str:
-    """A UUIDv8 of the parts."""
-    digest = hashlib.sha256("\x1f".join((*parts, "0")).encode()).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[16:19]}-{digest[19:31]}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from statistics import quantiles
 
+from asked import Asked
 from figures import Figure
 from stage import Stage, staged
 from traffic import DEPLOYMENT, ENDPOINT, Workload
@@ -21,10 +22,10 @@ __all__ = ["measure"]
 RATE = 200.0  # requests/s
 
 
-def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
+def measure(asked: Asked) -> list[Figure]:
     """p50 and p99 in milliseconds."""
-    workload = prepare(root, 10_000)
-    taken = [_round(root, workload, seconds=5 if quick else 30) for _ in range(rounds)]
+    workload = prepare(asked.folder, 10_000)
+    taken = [_round(asked.folder, workload, seconds=5 if asked.quick else 30) for _ in range(asked.rounds)]
     cuts = [quantiles(latencies, n=100) for latencies in taken]
     what = f"submit to result at {RATE:.0f} requests/s"
     return [

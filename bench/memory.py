@@ -6,9 +6,11 @@ from pathlib import Path
 
 import psutil
 
+from asked import Asked
+from command import Process
 from end_to_end import left_of_sync
 from figures import Figure
-from stage import Process, Stage, staged
+from stage import Stage, staged
 from traffic import DEPLOYMENT, Workload
 from worker_drain import left_of
 from workload import prepare
@@ -21,11 +23,10 @@ ROOM = 64  # MiB
 COMMANDS = (("worker", DEPLOYMENT), ("sync",), ("gateway",))
 
 
-def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
+def measure(asked: Asked) -> list[Figure]:
     """Highest RSS of each process with either backlog; one round, a large backlog being long enough."""
-    del rounds
-    sizes = (SMALL, 100_000 if quick else LARGE)
-    small, large = (_peaks(root, prepare(root, size)) for size in sizes)
+    sizes = (SMALL, 100_000 if asked.quick else LARGE)
+    small, large = (_peaks(asked.folder, prepare(asked.folder, size)) for size in sizes)
     figures = []
     for name in small:
         for size, peaks in zip(sizes, (small, large), strict=True):
@@ -39,7 +40,7 @@ def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
 def _peaks(root: Path, workload: Workload) -> dict[str, float]:
     with staged(root, workload) as stage:
         stage.run("db", "upgrade")
-        stage.publish(workload.messages)
+        stage.publish(workload.messages, workload.count)
         return _drain(stage)
 
 
@@ -53,7 +54,7 @@ def _drain(stage: Stage) -> dict[str, float]:
             for process in processes:
                 process.check()
                 peaks[process.name] = max(peaks.get(process.name, 0.0), resident(process))
-            if left_of(admin) == 0 and left_of_sync(admin) == 0:
+            if left_of(stage, admin) == 0 and left_of_sync(stage, admin) == 0:
                 return peaks
             time.sleep(0.05)
 

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -17,22 +18,35 @@ from typing import Any
 
 import psutil
 
+from asked import BROKERS, Asked
 from figures import Figure, as_json, as_table
 
-BENCHMARKS = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
+ALONE = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
+"""What runs without `--only`: no server is needed."""
+ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover")
+ON_POSTGRESQL = ("sync_alone",)
+OF_FILES = ("jobs",)
+BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES)
+SCHEMES = {"kafka+confluent": "confluent", "postgresql+psycopg": "postgresql", "amqps": "amqp", "rediss": "redis"}
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
+    # So that what was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     asked = _arguments()
+    asked.folder = asked.folder.resolve()
     asked.folder.mkdir(parents=True, exist_ok=True)
     # Before anything runs: the commit may move on, and the disk is measured at rest.
     machine = _machine(asked.folder)
+    urls = {_name_of(url): url for url in (*asked.broker, *asked.database)}
+    brokers = asked.brokers or tuple(name for name in urls if name in BROKERS)
+    what = Asked(folder=asked.folder, rounds=asked.rounds, quick=asked.quick, brokers=brokers, urls=urls)
     figures: list[Figure] = []
-    for name in asked.only or BENCHMARKS:
+    for name in asked.only or ALONE:
         print(f"{name} …", file=sys.stderr, flush=True)
-        taken: list[Figure] = import_module(name).measure(asked.folder, asked.rounds, quick=asked.quick)
+        taken: list[Figure] = import_module(name).measure(what)
         print(as_table(taken, heading=not figures), flush=True)
         figures += taken
     result = {
@@ -49,6 +63,19 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="this one alone; may be repeated")
+    parser.add_argument(
+        "--brokers", type=_brokers, default=(), help=f"for {', '.join(ON_BROKERS)}: of {','.join(BROKERS)}"
+    )
+    parser.add_argument(
+        "--broker", action="append", default=[], metavar="URL", help="use this server; else one is started"
+    )
+    parser.add_argument(
+        "--database",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="the same for PostgreSQL: a new database is made there",
+    )
     parser.add_argument("--quick", action="store_true", help="less data and one round: does it run, not how fast")
     parser.add_argument("--rounds", type=int, help="medians are taken over these; 3, or 1 with --quick")
     parser.add_argument(
@@ -58,6 +85,18 @@ def _arguments() -> argparse.Namespace:
     asked = parser.parse_args()
     asked.rounds = asked.rounds or (1 if asked.quick else 3)
     return asked
+
+
+def _brokers(text: str) -> tuple[str, ...]:
+    named = tuple(text.split(","))
+    if unknown := set(named) - set(BROKERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: of {','.join(BROKERS)} would be right")
+    return named
+
+
+def _name_of(url: str) -> str:
+    scheme = url.partition("://")[0]
+    return SCHEMES.get(scheme, scheme)
 
 
 def _machine(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""A fresh installation on disk, and the real processes of predictq that run on it."""
+"""A fresh installation, on disk or on servers, and the real processes of predictq that run on it."""
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -12,24 +11,19 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
-import psutil
-
+from command import Process
 from predictq.brokers import open_broker
 from predictq.names import Names
-from predictq.process import READY_FD
 from predictq.settings import Settings, load_settings
 from predictq.topology import GroupSpec, Topology, topology_of
+from servers import SQLITE_BROKER, SQLITE_DATABASE
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 
-__all__ = ["AUDIT_GROUP", "NAMES", "Process", "Stage", "staged", "until"]
-
-NAMES = Names()
-AUDIT_GROUP = "predictq.bench.audit"
-"""Reads the predictions from their beginning, so that nothing is trimmed before it was counted."""
-
+__all__ = ["Stage", "staged", "until"]
 SETTINGS = """
-broker = "sqlite:///var/broker.db"
-database = "sqlite:///var/predictions.db"
+broker = "{broker}"
+database = "{database}"
+prefix = "{prefix}"
 [log]
 level = "warning"
 [gateway]
@@ -42,73 +36,33 @@ max_batch_size = 500
 """
 
 
-class Process:
-    """A running `predictq` command. Its output goes to a file of its own."""
-
-    def __init__(self, folder: Path, settings: Path, argv: tuple[str, ...], *, ready_seconds: float = 120.0) -> None:
-        self.name = argv[0]
-        self._log = folder / f"{self.name}.log"
-        reading, writing = os.pipe()
-        with self._log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [str(Path(sys.executable).with_name("predictq")), *argv],
-                env={**os.environ, "PREDICTQ_CONFIG": str(settings), READY_FD: str(writing)},
-                pass_fds=[writing],
-                stdout=log,
-                stderr=log,
-            )
-        os.close(writing)
-        self._await_ready(reading, ready_seconds)
-        self._psutil = psutil.Process(self._popen.pid)
-
-    def family(self) -> list[psutil.Process]:
-        """The process and those it started."""
-        return [self._psutil, *self._psutil.children(recursive=True)]
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far, children included."""
-        return sum(sum(process.cpu_times()[:2]) for process in self.family())
-
-    def stop(self) -> None:
-        """End it in an orderly way; by force where that takes more than a minute."""
-        if self._popen.poll() is None:
-            self._popen.send_signal(signal.SIGTERM)
-            try:
-                self._popen.wait(60)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
-
-    def check(self) -> None:
-        """Raise RuntimeError if it has ended by itself."""
-        if self._popen.poll() is not None:
-            raise RuntimeError(f"{self.name} ended with {self._popen.returncode}:\n{self._log.read_text()[-2000:]}")
-
-    def _await_ready(self, descriptor: int, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        with os.fdopen(descriptor, "rb") as pipe:
-            os.set_blocking(pipe.fileno(), False)
-            while not pipe.read():
-                self.check()
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise RuntimeError(f"{self.name} was not ready within {seconds:g} s:\n{self._log.read_text()}")
-                time.sleep(0.01)
-
-
 class Stage:
     """One installation: settings, model, broker and database in a folder of its own."""
 
-    def __init__(self, folder: Path, workload: Workload) -> None:
+    def __init__(self, folder: Path, workload: Workload, *, broker: str, database: str, audited: bool) -> None:
         self.folder = folder
+        # A server is shared; nothing of an earlier round is under this prefix.
+        self.names = Names(f"bench-{time.time_ns():x}")
+        self.audit_group = f"{self.names.prefix}.bench.audit"
+        """Reads the predictions from their beginning, so that nothing is trimmed before it was counted."""
         self.port = _free_port()
         self._file = folder / "predictq.toml"
         self._file.write_text(
-            SETTINGS.format(port=self.port, endpoint=ENDPOINT, deployment=DEPLOYMENT, model=workload.model)
+            SETTINGS.format(
+                broker=broker,
+                database=database,
+                prefix=self.names.prefix,
+                port=self.port,
+                endpoint=ENDPOINT,
+                deployment=DEPLOYMENT,
+                model=workload.model,
+            )
         )
         self.settings: Settings = load_settings(self._file)
         self.broker = open_broker(self.settings.broker_url())
-        self.topology = _with_audit(topology_of(self.settings))
+        self.topology = topology_of(self.settings)
+        if audited:
+            self.topology = self._with_audit(self.topology)
         self._running = ExitStack()
         with closing(self.broker.admin()) as admin:
             admin.ensure(self.topology)
@@ -118,55 +72,80 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
-        self.broker.close()
+        with closing(self.broker), closing(self.broker.admin()) as admin:
+            admin.ensure(Topology(self.names.prefix, (), ()), prune=True)
 
     def start(self, *argv: str) -> Process:
         """Start `predictq ARGV` and return when it says that it is ready."""
-        process = Process(self.folder, self._file, argv)
-        self._running.callback(process.stop)
-        return process
+        return self.start_all(argv)[0]
+
+    def start_all(self, *argvs: tuple[str, ...]) -> list[Process]:
+        """Start several at once and return when all say that they are ready."""
+        processes = []
+        for argv in argvs:
+            processes.append(Process(self.folder, self._file, argv))
+            self._running.callback(processes[-1].stop)
+        for process in processes:
+            process.await_ready()
+        return processes
 
     def run(self, *argv: str) -> None:
         """Run `predictq ARGV` to its end."""
         command = [str(Path(sys.executable).with_name("predictq")), *argv]
         subprocess.run(command, env={**os.environ, "PREDICTQ_CONFIG": str(self._file)}, check=True, capture_output=True)
 
-    def publishing(self, messages: Path) -> subprocess.Popen[str]:
-        """A process of its own that publishes `messages` as fast as it can; see publisher.py."""
+    def publishing(self, messages: Path, count: int) -> subprocess.Popen[str]:
+        """A process of its own that publishes the first `count` of `messages` as fast as it can; see publisher.py."""
         script = Path(__file__).with_name("publisher.py")
-        return subprocess.Popen(
-            [sys.executable, str(script), str(messages), self.settings.broker_url()], stdout=subprocess.PIPE, text=True
+        publisher = subprocess.Popen(
+            [sys.executable, str(script), str(messages), self.settings.broker_url(), self.names.prefix, str(count)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        self._running.callback(publisher.wait)
+        self._running.callback(publisher.kill)
+        return publisher
 
-    def publish(self, messages: Path) -> None:
-        """Publish `messages` and wait for the end."""
-        if self.publishing(messages).wait() != 0:
+    def publish(self, messages: Path, count: int) -> None:
+        """Publish the first `count` of `messages` and wait for the end."""
+        if self.publishing(messages, count).wait() != 0:
             raise RuntimeError("publishing failed")
+
+    def _with_audit(self, topology: Topology) -> Topology:
+        audit = GroupSpec(self.audit_group, (self.names.predictions(ENDPOINT),), "beginning")
+        return Topology(topology.prefix, topology.topics, (*topology.groups, audit))
 
 
 @contextmanager
-def staged(root: Path, workload: Workload) -> Iterator[Stage]:
-    """A stage in a new folder under `root`, gone afterwards."""
+def staged(
+    root: Path,
+    workload: Workload,
+    *,
+    broker: str = SQLITE_BROKER,
+    database: str = SQLITE_DATABASE,
+    audited: bool = True,
+) -> Iterator[Stage]:
+    """A stage in a new folder under `root`, gone afterwards; `audited` keeps all predictions for a last count."""
     folder = root / f"stage-{time.time_ns()}"
     folder.mkdir(parents=True)
     try:
-        with Stage(folder, workload) as stage:
+        with Stage(folder, workload, broker=broker, database=database, audited=audited) as stage:
             yield stage
     finally:
         shutil.rmtree(folder)
 
 
-def until(done: Callable[[], bool], *processes: Process, every_seconds: float = 0.01) -> None:
-    """Wait for `done`, however long it takes, while all of `processes` live."""
+def until(
+    done: Callable[[], bool], *processes: Process, every_seconds: float = 0.01, max_seconds: float = 600.0
+) -> None:
+    """Wait for `done` while all of `processes` live. Raises RuntimeError where that takes too long."""
+    deadline = time.monotonic() + max_seconds
     while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not done after {max_seconds:g} s")
         for process in processes:
             process.check()
         time.sleep(every_seconds)
-
-
-def _with_audit(topology: Topology) -> Topology:
-    audit = GroupSpec(AUDIT_GROUP, (NAMES.predictions(ENDPOINT),), "beginning")
-    return Topology(topology.prefix, topology.topics, (*topology.groups, audit))
 
 
 def _free_port() -> int:

@@ -22,8 +22,9 @@ class Workload:
     count: int
 
 
-def read_messages(file: Path, size: int) -> Iterator[list[bytes]]:
-    """The lines of `file`, `size` at a time."""
-    with file.open("rb") as lines:
+def read_messages(file: Path, size: int, count: int | None = None) -> Iterator[list[bytes]]:
+    """The first `count` lines of `file`, or all, `size` at a time."""
+    with file.open("rb") as whole:
+        lines = islice(whole, count)
         while some := [line.rstrip(b"\n") for line in islice(lines, size)]:
             yield some

@@ -8,22 +8,23 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from asked import Asked
 from figures import Figure, ratio_of
 from predictq.brokers import Admin
-from stage import NAMES, Stage, staged, until
+from stage import Stage, staged, until
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 from workload import prepare
 
 __all__ = ["measure"]
 
 
-def measure(root: Path, rounds: int, *, quick: bool) -> list[Figure]:
+def measure(asked: Asked) -> list[Figure]:
     """Rounds of bare loop, worker, bare loop, worker …"""
-    workload = prepare(root, 50_000 if quick else 200_000)
+    workload = prepare(asked.folder, 50_000 if asked.quick else 200_000)
     bare, ours = [], []
-    for _ in range(rounds):
-        bare.append(_bare(root, workload))
-        ours.append(_drain(root, workload))
+    for _ in range(asked.rounds):
+        bare.append(_bare(asked.folder, workload))
+        ours.append(_drain(asked.folder, workload))
     bare_figure = Figure(name="bare loop", unit="requests/s", rounds=tuple(bare))
     our_figure = Figure(name="one worker process drains a backlog", unit="requests/s", rounds=tuple(ours), goal=40_000)
     return [bare_figure, our_figure, ratio_of("worker to bare loop", our_figure, bare_figure, goal=0.6)]
@@ -41,23 +42,23 @@ def _bare(root: Path, workload: Workload) -> float:
 
 def _drain(root: Path, workload: Workload) -> float:
     with staged(root, workload) as stage:
-        stage.publish(workload.messages)
+        stage.publish(workload.messages, workload.count)
         with closing(stage.broker.admin()) as admin:
             return _rate(stage, admin, workload.count)
 
 
 def _rate(stage: Stage, admin: Admin, count: int) -> float:
     """From the first settled batch that is seen to the last."""
-    if left_of(admin) != count:
-        raise RuntimeError(f"{left_of(admin)} of {count} requests are waiting")
+    if left_of(stage, admin) != count:
+        raise RuntimeError(f"{left_of(stage, admin)} of {count} requests are waiting")
     worker = stage.start("worker", DEPLOYMENT)
-    until(lambda: left_of(admin) < count, worker)
-    started, left = time.perf_counter(), left_of(admin)
-    until(lambda: left_of(admin) == 0, worker)
+    until(lambda: left_of(stage, admin) < count, worker)
+    started, left = time.perf_counter(), left_of(stage, admin)
+    until(lambda: left_of(stage, admin) == 0, worker)
     return left / (time.perf_counter() - started)
 
 
-def left_of(admin: Admin) -> int:
+def left_of(stage: Stage, admin: Admin) -> int:
     """Requests that the deployment has not settled."""
-    lag = admin.lag(NAMES.requests(ENDPOINT), NAMES.workers(ENDPOINT, DEPLOYMENT))
-    return lag.ready + lag.in_flight
+    lag = admin.lag(stage.names.requests(ENDPOINT), stage.names.workers(ENDPOINT, DEPLOYMENT))
+    return lag.ready + (lag.in_flight or 0)

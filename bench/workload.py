@@ -10,6 +10,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,7 +19,9 @@ from predictq.ids import new_id
 from predictq.messages import REQUEST, new_request
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 
-__all__ = ["instances", "prepare"]
+__all__ = ["instances", "prepare", "prepare_forest"]
+
+TREES = 1000
 
 
 def prepare(folder: Path, count: int) -> Workload:
@@ -33,6 +36,15 @@ def prepare(folder: Path, count: int) -> Workload:
             file.writelines(_requests(count))
         half_written.rename(workload.messages)
     return workload
+
+
+def prepare_forest(folder: Path) -> Path:
+    """A slow model for the same requests: some 80 ms for a mini-batch, however small."""
+    file = folder / f"forest-{TREES}.joblib"
+    if not file.exists():
+        data = load_breast_cancer()
+        joblib.dump(RandomForestClassifier(TREES, random_state=7).fit(data.data, data.target_names[data.target]), file)
+    return file
 
 
 def instances() -> list[list[float]]:

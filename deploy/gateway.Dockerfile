@@ -17,7 +17,7 @@ COPY sync_service sync_service
 COPY gateway gateway
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/predictq/bin/python install --constraint constraints.txt \
-        ./core ./producers ./sync_service ./gateway
+        './core[confluent,kafka,rabbitmq,redis,s3]' ./producers './sync_service[postgresql]' ./gateway
 
 FROM python:${PYTHON}
 ARG PROJECT
@@ -27,6 +27,7 @@ COPY --from=build /opt/predictq /opt/predictq
 COPY ${PROJECT} /srv/predictq
 ENV PATH=/opt/predictq/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    PREDICTQ_JOBS__STORAGE=file:///var/lib/predictq/storage \
     PREDICTQ_GATEWAY__HOST=0.0.0.0
 WORKDIR /srv/predictq
 USER 10001:10001

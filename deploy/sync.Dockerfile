@@ -14,7 +14,8 @@ COPY constraints.txt ./
 COPY core core
 COPY sync_service sync_service
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/predictq/bin/python install --constraint constraints.txt ./core './sync_service[postgresql]'
+    pip --python /opt/predictq/bin/python install --constraint constraints.txt \
+        './core[confluent,kafka,rabbitmq,redis,s3]' './sync_service[postgresql]'
 
 FROM python:${PYTHON}
 ARG PROJECT
@@ -23,7 +24,8 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 COPY --from=build /opt/predictq /opt/predictq
 COPY ${PROJECT} /srv/predictq
 ENV PATH=/opt/predictq/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    PREDICTQ_JOBS__STORAGE=file:///var/lib/predictq/storage
 WORKDIR /srv/predictq
 USER 10001:10001
 ENTRYPOINT ["predictq"]

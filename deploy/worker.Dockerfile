@@ -16,7 +16,8 @@ COPY constraints.txt ./
 COPY core core
 COPY workers workers
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/predictq/bin/python install --constraint constraints.txt ./core ./workers
+    pip --python /opt/predictq/bin/python install --constraint constraints.txt \
+        './core[confluent,kafka,rabbitmq,redis]' ./workers
 ARG PROJECT
 COPY ${PROJECT} /project
 RUN --mount=type=cache,target=/root/.cache/pip \

@@ -2,26 +2,29 @@
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from tests.places import EMBEDDED, Place, rows_of
+from tests.servers.ports import free_port
 
 from predictq.brokers import Broker, Done, Message, Record, Subscription, open_broker
 from predictq.names import Names
 from predictq.process import READY_FD
 from predictq.settings import Settings, load_settings
 from predictq.topology import GroupSpec, Topology, topology_of
+
+pytest_plugins = ["tests.ending", "tests.servers.fixtures"]
 
 PATIENCE_SECONDS = 100.0
 """For what takes a second or two on an idle machine."""
@@ -111,7 +114,8 @@ class Process:
         """Leave nothing of it, children included."""
         if not self.ended():
             for process in reversed(self.family()):
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.popen.wait()
         if self._ready_fd is not None:
             os.close(self._ready_fd)
@@ -121,19 +125,20 @@ class Process:
 class Installation:
     """Settings, models, broker and database in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place = EMBEDDED) -> None:
         self.folder = folder
+        self.place = place
         self.config = folder / "predictq.toml"
-        self.names = Names()
+        self.names = Names(place.prefix)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._processes: list[Process] = []
 
     def configure(self, settings: str, models: str = "") -> None:
         """Write the settings file, and `models.py` beside it. The gateway's port is set by the environment."""
-        self.config.write_text(
-            f'broker = "sqlite:///broker/log.db"\ndatabase = "sqlite:///database/rows.db"\n{settings}'
-        )
+        place = self.place
+        where = f'broker = "{place.broker}"\ndatabase = "{place.database}"\nprefix = "{place.prefix}"\n'
+        self.config.write_text(where + settings)
         (self.folder / "models.py").write_text(models)
 
     @property
@@ -187,7 +192,9 @@ class Installation:
             producer.publish(messages)
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """What the database says."""
+        """What the database says; JSON as text."""
+        if self.place is not EMBEDDED:
+            return rows_of(self.place.database, sql, parameters)
         with closing(sqlite3.connect(f"file:{self.database_file}?mode=ro", uri=True, timeout=30)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql, parameters)]
@@ -198,27 +205,35 @@ class Installation:
         with closing(open_broker(self.settings.broker_url())) as broker:
             yield broker
 
+    def audit(self, *topics: str) -> None:
+        """From now on everything on these topics is kept for `messages`."""
+        with self.broker() as broker, closing(broker.admin()) as admin:
+            admin.ensure(Topology(self.place.prefix, (), (GroupSpec(self._auditors, topics),)))
+
     def messages(self, topic: str) -> list[Record]:
-        """All that a topic still holds, read from its beginning by a group of its own."""
-        group = GroupSpec(f"audit.{uuid.uuid4()}", (topic,), "beginning")
-        subscription = Subscription(topics=(topic,), member=group.name, group=group.name)
+        """All that came to a topic since `audit`, or since it was asked last."""
+        subscription = Subscription(topics=(topic,), member=f"auditor-{uuid.uuid4()}", group=self._auditors)
         found: list[Record] = []
         with self.broker() as broker, closing(broker.admin()) as admin:
-            admin.ensure(Topology(self.settings.prefix, (), (group,)))
+            count = admin.lag(topic, self._auditors).ready
             with closing(broker.consumer(subscription)) as consumer:
-                while admin.lag(topic, group.name).ready:
+                while len(found) < count:
                     batch = consumer.poll(1000, 1 << 26, 0.0)
                     found += batch
                     consumer.settle(batch, [Done()] * len(batch))
         return found
 
+    @property
+    def _auditors(self) -> str:
+        return f"{self.place.prefix}.audit"
+
     def unsettled(self) -> int:
-        """Messages that some group has still to settle, delayed ones included."""
+        """Messages that some group has still to settle, delayed ones included; as far as the broker can tell."""
         with self.broker() as broker, closing(broker.admin()) as admin:
             lags = [
                 admin.lag(topic, group.name) for group in topology_of(self.settings).groups for topic in group.topics
             ]
-        return sum(lag.ready + lag.in_flight for lag in lags)
+        return sum(lag.ready + (lag.in_flight or 0) for lag in lags)
 
     def logs(self) -> str:
         """The last lines of every process, for a failed test."""
@@ -226,14 +241,9 @@ class Installation:
 
     def clear(self) -> None:
         """End whatever still runs."""
-        for process in reversed(self._processes):
-            process.clear()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+        with ExitStack() as stack:
+            for process in self._processes:
+                stack.callback(process.clear)
 
 
 @pytest.fixture

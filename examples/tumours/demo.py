@@ -1,11 +1,13 @@
 """What `make demo` runs: fits two models, serves them, submits held-out rows, shows what came back.
 
-It works in a folder of its own and leaves nothing behind. KEEP=1 keeps it up until Ctrl-C.
+It works in a folder of its own, on the embedded broker and database, or on those that PREDICTQ_BROKER and
+PREDICTQ_DATABASE name, there under a prefix of its own. It leaves nothing behind. KEEP=1 keeps it up until Ctrl-C.
 """
 
 import csv
 import json
 import os
+import secrets
 import selectors
 import shutil
 import signal
@@ -14,20 +16,25 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, quantiles
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
 
+from predictq.brokers import open_broker
 from predictq.cli.output import draw_table
 from predictq.clock import parse_time
+from predictq.errors import PredictqError
+from predictq.settings import Settings, load_settings
 from predictq.supervisor import SUPERVISOR_PID
+from predictq.topology import Topology
 
 HERE = Path(__file__).parent
 MODELS = {"linear": "tumours-linear", "forest": "tumours-forest"}
@@ -38,6 +45,8 @@ STOP_SECONDS = 40.0
 PREDICTQ = (sys.executable, "-m", "predictq")
 NEXT = """What to try next:
   KEEP=1 make demo          the same, and it stays up to be played with
+  make demo BROKER=kafka DATABASE=postgresql
+                            the same on servers; also confluent, rabbitmq, redis
   examples/own_model        your own model in five lines
   .venv/bin/predictq -h     everything that the command can do
   docs/                     how it works, and every setting"""
@@ -69,9 +78,11 @@ def main() -> int:
             shutil.copy(HERE / "predictq.toml", folder)
             with step("fit a linear model and a forest on scikit-learn's breast-cancer data"):
                 run([sys.executable, str(HERE / "train.py"), name], folder)
-            with up(folder) as url:
+            with place(folder), up(folder) as url:
                 show_the_file(folder, url)
                 show_one(folder, url)
+                show_a_job(folder, url)
+                show_a_folder(folder)
                 if os.environ.get("KEEP"):
                     keep(folder, url)
         out.print(f"\nDone in {time.monotonic() - started:.0f} s, and nothing is left running.\n\n{NEXT}")
@@ -131,6 +142,58 @@ def show_one(folder: Path, url: str) -> None:
         out.print(f"  {prediction['deployment']}: {label}, {probability:.1%} sure")
 
 
+def show_a_job(folder: Path, url: str) -> None:
+    """All rows as one file: the answers come back as one, in the same order."""
+    out.print("\n[bold]A file of many rows[/] is a job, with progress, partial results and a list of errors:\n")
+    command = ["jobs", "submit", "tumours", "held-out.csv", "--results", "answers.csv"]
+    with step(f"predictq {' '.join(command)}"):
+        run([*PREDICTQ, *command, "--url", url], folder)
+    show_results(folder / "answers.csv")
+
+
+def show_a_folder(folder: Path) -> None:
+    """A file that is put into a watched folder becomes a job by itself, and its results a file."""
+    inbox, results = folder / "inbox", folder / "results"
+    inbox.mkdir()
+    watcher = subprocess.Popen(
+        [*PREDICTQ, "watch", "inbox", "--endpoint", "tumours", "--results", "results", "--settle", "0.5"],
+        cwd=folder,
+        env={**os.environ, SUPERVISOR_PID: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "watch.log").open("wb"),
+        process_group=0,
+    )
+    out.print()
+    try:
+        with step("predictq watch inbox --endpoint tumours --results results: a file is put there") as note:
+            shutil.copy(folder / "held-out.csv", inbox / "monday.csv")
+            written = awaited(lambda: next(results.glob("monday*.csv"), None), folder / "watch.log")
+            note(f"results/{written.name}")
+    finally:
+        stop(watcher)
+
+
+def show_results(file: Path) -> None:
+    with file.open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    shown_columns = [name for name in rows[0] if name in {"row", "status"} or name.endswith("label")]
+    first = [tuple(row[name] for name in shown_columns) for row in rows[:3]]
+    out.print(draw_table(shown_columns, first, title=f"\n{file.name}: {len(rows)} rows, {len(rows[0])} columns"))
+
+
+def awaited(look: Callable[[], Path | None], log: Path) -> Path:
+    """What is there in the end. Raises DemoFailed with the log where that takes too long."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise DemoFailed(
+                f"no result file within {STOP_SECONDS:.0f} s. The log of `predictq watch` ends:\n{tail(log)}"
+            )
+        time.sleep(0.05)
+    return found
+
+
 def read(client: httpx.Client, request_id: str, truth: str) -> Answer:
     """What both models answered to one request, waiting for it where it is not there yet."""
     response = client.get(f"/v1/predictions/{request_id}", params={"wait": 10})
@@ -154,6 +217,37 @@ def verdict(prediction: dict[str, Any]) -> tuple[str, float]:
 
 def marked(label: str, truth: str) -> str:
     return label if label == truth else f"{label} (wrong)"
+
+
+@contextmanager
+def place(folder: Path) -> Iterator[None]:
+    """Say which broker and database it is; on a broker that others use too, keep to a prefix and remove it."""
+    if "PREDICTQ_BROKER" in os.environ:
+        os.environ["PREDICTQ_PREFIX"] = f"demo-{secrets.token_hex(4)}"
+    try:
+        settings = load_settings(folder / "predictq.toml")
+        topics = f" (topics {settings.prefix}.*)" if "PREDICTQ_BROKER" in os.environ else ""
+        out.print(f"  [green]✓[/] broker {shown(settings.broker)}{topics}, database {shown(settings.database)}")
+        try:
+            yield
+        finally:
+            if "PREDICTQ_BROKER" in os.environ:
+                remove_topics(settings)
+    except PredictqError as error:
+        raise DemoFailed(str(error)) from error
+
+
+def shown(url: str) -> str:
+    """The URL without user and password."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return "embedded (SQLite)"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def remove_topics(settings: Settings) -> None:
+    with closing(open_broker(settings.broker_url())) as broker, closing(broker.admin()) as admin:
+        admin.ensure(Topology(settings.prefix, (), ()), prune=True)
 
 
 @contextmanager

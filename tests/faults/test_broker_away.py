@@ -56,9 +56,11 @@ def files_limited(processes: list[Process], file: Path) -> Iterator[None]:
     before = {process.pid: resource.prlimit(process.pid, resource.RLIMIT_FSIZE) for process in processes}
     for pid, (_, hard) in before.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (file.stat().st_size, hard))
-    yield
-    for pid, limits in before.items():
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        for pid, limits in before.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
 def go_through(installation: Installation, processes: list[Process], full: AbstractContextManager[None]) -> None:

@@ -23,24 +23,74 @@ MEMBERS = {
 WEB = {"fastapi", "starlette", "uvicorn"}
 MODELS = {"joblib", "numpy", "scikit-learn", "scipy", "skops"}
 DATABASE = {"alembic", "pysqlite3", "sqlalchemy"}
+EXTRAS = {
+    "predictq": "[confluent,kafka,rabbitmq,redis,s3]",
+    "predictq_producers": "[client,schedules,watch]",
+    "predictq_sync": "[postgresql]",
+}
+DRIVERS = {"confluent-kafka", "hiredis", "kafka-python", "pika", "psycopg", "redis", "s3fs"}
 COMMANDS = {
     "predictq": {"up", "topics", "doctor"},
     "predictq_gateway": {"gateway"},
-    "predictq_producers": {"submit", "ingest"},
+    "predictq_producers": {"submit", "ingest", "jobs", "watch", "scheduler", "schedules"},
     "predictq_sync": {"sync", "get", "dead-letters", "db"},
     "predictq_workers": {"worker"},
 }
 
-HTTP_MODULES = {"predictq_producers.routes", "predictq_sync.routes"}
+HTTP_MODULES = {
+    "predictq_producers.bodies",
+    "predictq_producers.events.routes",
+    "predictq_producers.jobs.routes",
+    "predictq_producers.jobs.uploading",
+    "predictq_producers.routes",
+    "predictq_sync.jobs.result_routes",
+    "predictq_sync.jobs.routes",
+    "predictq_sync.routes",
+}
 """They need the extra `http`."""
+CLIENT_MODULES = {
+    "predictq_producers.client.async_",
+    "predictq_producers.client.sending",
+    "predictq_producers.client.sync_",
+    "predictq_producers.following",
+}
+"""They need the extra `client`."""
+WATCHING_MODULES = {"predictq_producers.watching.watcher"}
+"""They need the extra `watch`."""
+SERVER_BROKERS = {"predictq.brokers.amqp", "predictq.brokers.kafka", "predictq.brokers.redis"}
+"""They need a driver, and say which extra brings it."""
+POSTGRESQL_MODULES = {"predictq_sync.writing.postgresql", "predictq_sync.writing.copying"}
+"""They need the extra `postgresql`."""
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-names, skipped = sys.argv[1].split(","), sys.argv[2].split(",")
-for name in names:
+skipped = tuple(sys.argv[2].split())
+def import_all(name):
     package = importlib.import_module(name)
-    for found in pkgutil.walk_packages(package.__path__, name + "."):
-        if found.name not in skipped and ".migrations" not in found.name and not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+    for found in pkgutil.iter_modules(package.__path__, name + "."):
+        if not found.name.startswith(skipped) and found.name.rpartition(".")[2] not in ("migrations", "__main__"):
+            import_all(found.name) if found.ispkg else importlib.import_module(found.name)
+for name in sys.argv[1].split(","):
+    import_all(name)
+"""
+OPEN_BROKER = """
+import sys
+from predictq.brokers import open_broker
+from predictq.errors import MissingExtra
+try:
+    open_broker(sys.argv[1])
+except MissingExtra as error:
+    print(error)
+"""
+OPEN_DATABASE = OPEN_BROKER.replace(
+    "predictq.brokers import open_broker", "predictq_sync.database import Database"
+).replace("open_broker(", "Database(")
+MAKE_CLIENT = """
+from predictq.errors import MissingExtra
+import predictq_producers
+try:
+    predictq_producers.Client
+except MissingExtra as error:
+    print(error)
 """
 ASK_FOR_HELP = """
 import sys
@@ -98,16 +148,14 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def install(
-    wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Sequence[str]], Environment]:
+def install(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Environment]:
     """Makes environments, each of the wheels of some members and what these need."""
 
-    def make(members: Sequence[str]) -> Environment:
+    def make(members: Sequence[str], *, extras: bool = False) -> Environment:
         folder = tmp_path_factory.mktemp("environment") / "venv"
         uv = _uv()
         _call(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
-        chosen = [str(wheels[member]) for member in members]
+        chosen = [f"{wheels[member]}{EXTRAS.get(member, '') if extras else ''}" for member in members]
         constraints = str(ROOT / "constraints.txt")
         _call(uv, "pip", "install", "--quiet", "--python", str(folder), "--constraint", constraints, *chosen)
         listed = json.loads(_call(uv, "pip", "list", "--python", str(folder), "--format", "json"))
@@ -130,8 +178,9 @@ def test_a_wheel_holds_one_typed_package_and_all_its_modules(wheels: dict[str, P
         assert names == files
 
 
-def test_all_members_together_have_all_commands(install: Callable[[Sequence[str]], Environment]) -> None:
-    environment = install(list(MEMBERS))
+def test_all_members_together_have_all_commands(install: Callable[..., Environment]) -> None:
+    environment = install(list(MEMBERS), extras=True)
+    environment.run("python", "-c", IMPORT_ALL, ",".join(MEMBERS), "")
     shown = environment.run("predictq", "--help")
     for commands in COMMANDS.values():
         for command in commands:
@@ -150,10 +199,33 @@ def test_all_members_together_have_all_commands(install: Callable[[Sequence[str]
     ids=["core", "producers", "workers", "sync", "gateway"],
 )
 def test_a_service_installs_and_speaks_without_what_others_need(
-    members: list[str], absent: set[str], install: Callable[[Sequence[str]], Environment]
+    members: list[str], absent: set[str], install: Callable[..., Environment]
 ) -> None:
     environment = install(members)
-    assert environment.packages & absent == set()
-    skipped = set() if "fastapi" in environment.packages else HTTP_MODULES
-    environment.run("python", "-c", IMPORT_ALL, ",".join(members), ",".join(skipped))
+    assert environment.packages & (absent | DRIVERS) == set()
+    skipped = SERVER_BROKERS | POSTGRESQL_MODULES | CLIENT_MODULES | WATCHING_MODULES
+    if "fastapi" not in environment.packages:
+        skipped |= HTTP_MODULES
+    environment.run("python", "-c", IMPORT_ALL, ",".join(members), " ".join(skipped))
     environment.run("python", "-c", ASK_FOR_HELP, *(command for member in members for command in COMMANDS[member]))
+    if "predictq_sync" in members:
+        environment.run("predictq", "db", "upgrade")
+
+
+def test_without_its_driver_a_broker_names_the_extra_to_install(install: Callable[..., Environment]) -> None:
+    environment = install(["predictq"])
+    extras = {"amqp": "rabbitmq", "kafka": "kafka", "kafka+confluent": "confluent", "redis": "redis"}
+    for scheme, extra in extras.items():
+        assert f"predictq[{extra}]" in environment.run("python", "-c", OPEN_BROKER, f"{scheme}://localhost")
+
+
+def test_without_its_driver_the_database_names_the_extra_to_install(install: Callable[..., Environment]) -> None:
+    environment = install(["predictq", "predictq_sync"])
+    said = environment.run("python", "-c", OPEN_DATABASE, "postgresql+psycopg://localhost/predictq")
+    assert "predictq-sync[postgresql]" in said
+
+
+def test_without_httpx_the_client_names_the_extra_to_install(install: Callable[..., Environment]) -> None:
+    environment = install(["predictq", "predictq_producers"])
+    said = "the client needs the extra 'client': pip install 'predictq-producers[client]'"
+    assert environment.run("python", "-c", MAKE_CLIENT).strip() == said

@@ -12,6 +12,8 @@ The class answers two questions: may it be tried again, and whose fault is it.
     ├── Unavailable             nobody's; the same call may work later and has spent no attempt
     │   ├── BrokerUnavailable
     │   ├── DatabaseUnavailable
+    │   ├── StorageUnavailable  uploads and chunks cannot be written or read just now
+    │   ├── NoRoom              more waits already than is allowed to; nothing is wrong
     │   └── PublishError        some messages of one publish are not known to be durable
     └── Retryable               raised by a user's model: the same instances may work later
 """
@@ -25,10 +27,12 @@ __all__ = [
     "MessageTooLarge",
     "MissingExtra",
     "ModelError",
+    "NoRoom",
     "PredictqError",
     "PublishError",
     "Retryable",
     "SettingsError",
+    "StorageUnavailable",
     "Unavailable",
     "UserMistake",
 ]
@@ -49,8 +53,10 @@ class SettingsError(UserMistake):
 class MissingExtra(UserMistake):
     """A driver is needed that is not installed."""
 
-    def __init__(self, scheme: str, extra: str) -> None:
-        super().__init__(f"{scheme}:// needs the extra {extra!r}: pip install 'predictq[{extra}]'")
+    def __init__(self, scheme: str, extra: str, *, of: str = "predictq") -> None:
+        """`scheme` is that of a URL, or a word for what needs the extra."""
+        what = scheme if " " in scheme or "." in scheme else f"{scheme}://"
+        super().__init__(f"{what} needs the extra {extra!r}: pip install '{of}[{extra}]'")
         self.scheme = scheme
         self.extra = extra
 
@@ -83,6 +89,14 @@ class BrokerUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database did not answer, is locked, full or read-only."""
+
+
+class StorageUnavailable(Unavailable):
+    """The storage did not answer, is full or may not be written to."""
+
+
+class NoRoom(Unavailable):
+    """More waits already than is allowed to. Nothing is wrong: whoever waits says nothing, and looks again soon."""
 
 
 class PublishError(Unavailable):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["NAME_PATTERN", "RESERVED_ENDPOINT", "Names", "dead_letters_of", "endpoint_of"]
+__all__ = ["NAME_PATTERN", "RESERVED_ENDPOINT", "Names", "dead_letters_of", "endpoint_of", "is_retries"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,47}$"
 RESERVED_ENDPOINT = "sync"
@@ -43,6 +43,10 @@ class Names:
         """Foreign messages, to be given an id and made requests."""
         return f"{self.prefix}.{endpoint}.intake"
 
+    def jobs(self, endpoint: str) -> str:
+        """Jobs and the chunks that they are cut into."""
+        return f"{self.prefix}.{endpoint}.jobs"
+
     @property
     def commits(self) -> str:
         """Hints: ids that have just become readable (broadcast)."""
@@ -77,6 +81,16 @@ class Names:
         """The producers' group on foreign messages."""
         return f"{self.prefix}.intake"
 
+    @property
+    def planner_group(self) -> str:
+        """The producers' group that splits the files of jobs into chunks."""
+        return f"{self.prefix}.planner"
+
+    @property
+    def cutter_group(self) -> str:
+        """The producers' group that cuts chunks into requests."""
+        return f"{self.prefix}.cutter"
+
 
 def endpoint_of(topic: str) -> str:
     """Name of the endpoint whose topic this is, e.g. `fraud` of `predictq.fraud.requests`."""
@@ -87,3 +101,8 @@ def dead_letters_of(topic: str) -> str:
     """Name of the dead-letters topic beside `topic`."""
     prefix, endpoint, _ = topic.split(".", 2)
     return Names(prefix).dead_letters(endpoint)
+
+
+def is_retries(topic: str) -> bool:
+    """Whether it holds the delayed retries of one deployment, e.g. `predictq.fraud.retries.linear`."""
+    return topic.split(".", 3)[2:3] == ["retries"]

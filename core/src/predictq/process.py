@@ -1,4 +1,4 @@
-"""A process of loops: signals, readiness and an orderly end."""
+"""A process of loops, and of what else runs in threads of their own: signals, readiness and an orderly end."""
 
 import logging
 import os
@@ -7,16 +7,31 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from predictq.errors import PredictqError, UserMistake
-from predictq.loop import Loop, Stop
+from predictq.loop import Stop
 
-__all__ = ["READY_FD", "announce_ready", "run_process"]
+__all__ = ["READY_FD", "Running", "announce_ready", "run_process"]
 
 log = logging.getLogger(__name__)
 
 READY_FD = "PREDICTQ_READY_FD"
+
+
+class Running(Protocol):
+    """What a process runs in a thread of its own: a `Loop`, or `Rounds`."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set while it can do its work."""
+
+    def run(self, stop: Stop) -> None:
+        """Block until `stop` is set, and the little while after that which an orderly end takes."""
 
 
 def announce_ready() -> None:
@@ -28,7 +43,7 @@ def announce_ready() -> None:
 
 
 def run_process(
-    name: str, loops: Sequence[Loop], *, grace_seconds: float, close: Callable[[], None] = lambda: None
+    name: str, loops: Sequence[Running], *, grace_seconds: float, close: Callable[[], None] = lambda: None
 ) -> int:
     """Run the loops, each in a thread, until SIGTERM or SIGINT; returns the exit code.
 
@@ -49,7 +64,7 @@ def run_process(
     return max((2 if isinstance(failure, UserMistake) else 1 for failure in failures), default=0)
 
 
-def _start(loop: Loop, stop: Stop, failures: list[Exception]) -> threading.Thread:
+def _start(loop: Running, stop: Stop, failures: list[Exception]) -> threading.Thread:
     def run() -> None:
         try:
             loop.run(stop)
@@ -67,7 +82,7 @@ def _start(loop: Loop, stop: Stop, failures: list[Exception]) -> threading.Threa
     return thread
 
 
-def _announce_when_ready(name: str, loops: Sequence[Loop], stop: Stop) -> None:
+def _announce_when_ready(name: str, loops: Sequence[Running], stop: Stop) -> None:
     for loop in loops:
         while not loop.ready.wait(0.05):
             if stop.is_set():

@@ -8,13 +8,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from predictq.errors import SettingsError
-from predictq.names import NAME_PATTERN, RESERVED_ENDPOINT
+from predictq.job_settings import JobSettings, RuleSettings, ScheduleSettings
+from predictq.names import RESERVED_ENDPOINT
+from predictq.schedule_checks import check_schedule
+from predictq.sections import DAY, Name, Seconds, Section
 from predictq.settings_errors import explain, explain_json, misspelt_variables
 
 __all__ = [
@@ -22,7 +26,10 @@ __all__ = [
     "DeploymentSettings",
     "EndpointSettings",
     "GatewaySettings",
+    "JobSettings",
     "RetentionSettings",
+    "RuleSettings",
+    "ScheduleSettings",
     "Settings",
     "SinkSettings",
     "SyncSettings",
@@ -31,16 +38,6 @@ __all__ = [
 ]
 
 CONFIG_NAME = "predictq.toml"
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-DAY = 86_400.0
-
-
-class Section(BaseModel):
-    """A table of the settings: no unknown keys, no changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class GatewaySettings(Section):
@@ -72,6 +69,8 @@ class WorkerSettings(Section):
     """How long the broker keeps a dead worker's records from the others; a live one renews its claim."""
     grace_seconds: Seconds = 30.0
     """After SIGTERM, how long the batch in hand may take."""
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
+    """On Kafka, a name of this worker that outlives its process, such as a pod's ordinal: static group membership."""
 
 
 class SyncSettings(Section):
@@ -91,7 +90,9 @@ class RetentionSettings(Section):
     """How long things are kept; `predictq db prune` and the sync service enforce it."""
 
     topics_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """Of what every group has settled, on the embedded broker."""
+    """Of what every group has settled, on the embedded broker and on Redis."""
+    unsettled_seconds: Annotated[float, Field(ge=60)] = 7 * DAY
+    """On Kafka, which deletes by age whether or not a group still needs it: longer than the longest outage."""
     requests_seconds: Seconds = 30 * DAY
     """Of requests and their predictions; also of those that were never answered, which end here."""
     batches_seconds: Seconds = 30 * DAY
@@ -120,6 +121,9 @@ class EndpointSettings(Section):
     """Of each topic; at most so many workers of one deployment have work at once."""
     max_instances: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """In one request."""
+    ordered: bool = False
+    """Requests of one key are predicted in order also on RabbitMQ and Redis, by one worker a partition; the embedded
+    broker and Kafka keep that order anyway. A retry gives it up."""
 
 
 class DeploymentSettings(Section):
@@ -176,18 +180,23 @@ class Settings(BaseSettings):
     )
 
     broker: str = "sqlite:///var/predictq.db"
-    """`sqlite:///path`; `memory://name` for tests within one process."""
+    """`sqlite:///path`, `redis://`, `kafka://`, `kafka+confluent://` or `amqp://`; `memory://name` for tests."""
+    broker_options: Mapping[str, str | int | bool] = Field(default_factory=dict)
+    """Options of the broker's adapter, the same as in the query of its URL; docs/brokers.md lists them. For secrets."""
     database: str = "sqlite:///var/predictions.db"
-    """Where the ledger and the predictions are kept: `sqlite:///path`."""
+    """Where the ledger and the predictions are kept: `sqlite:///path` or `postgresql+psycopg://user:password@host/name`."""
     prefix: Name = "predictq"
     """First part of every topic and group: two installations may share a broker."""
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
     sync: SyncSettings = SyncSettings()
+    jobs: JobSettings = JobSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     endpoints: dict[Name, EndpointSettings] = Field(default_factory=dict)
     deployments: dict[Name, DeploymentSettings] = Field(default_factory=dict)
+    rules: dict[Name, RuleSettings] = Field(default_factory=dict)
+    schedules: dict[Name, ScheduleSettings] = Field(default_factory=dict)
     sinks: dict[Name, SinkSettings] = Field(default_factory=dict)
     folder: Path = Path()
     """Where the settings file lies; set by `load_settings`. Relative paths in the settings start here."""
@@ -205,6 +214,12 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @model_validator(mode="after")
+    def _check_broker_options(self) -> Self:
+        if self.broker_options and self.broker.partition(":")[0] in ("sqlite", "memory"):
+            raise ValueError("broker_options: the embedded broker has none")
+        return self
+
+    @model_validator(mode="after")
     def _check_references(self) -> Self:
         for name, deployment in self.deployments.items():
             at = f"deployments.{name}"
@@ -214,6 +229,10 @@ class Settings(BaseSettings):
             if deployment.start == "beginning" and deployment.role != "shadow":
                 raise ValueError(f'{at}.from: "beginning" is for role = "shadow" only')
             _check_canary(at, deployment, self.deployments)
+        for name, rule in self.rules.items():
+            if rule.endpoint not in self.endpoints:
+                known = ", ".join(sorted(self.endpoints)) or "none is configured"
+                raise ValueError(f"rules.{name}.endpoint: {rule.endpoint!r} is no endpoint; known: {known}")
         for endpoint in self.endpoints:
             if endpoint == RESERVED_ENDPOINT:
                 raise ValueError(
@@ -227,17 +246,35 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_schedules(self) -> Self:
+        for name, schedule in self.schedules.items():
+            check_schedule(f"schedules.{name}", schedule, self.endpoints)
+        return self
+
     def deployments_of(self, endpoint: str) -> dict[str, DeploymentSettings]:
         """The endpoint's deployments by name."""
         return {name: d for name, d in self.deployments.items() if d.endpoint == endpoint}
 
     def broker_url(self) -> str:
-        """The broker's URL, its path absolute where it is a file."""
-        return _anchored(self.broker, self.folder)
+        """The broker's URL with its options, its path absolute where it is a file. Holds secrets."""
+        url = _anchored(self.broker, self.folder)
+        if not self.broker_options:
+            return url
+        return f"{url}{'&' if '?' in url else '?'}{urlencode(self.broker_options)}"
 
     def database_url(self) -> str:
         """The database's URL, its path absolute where it is a file."""
         return _anchored(self.database, self.folder)
+
+    def storage_url(self) -> str:
+        """The storage's URL, its path absolute where it is a folder of this machine."""
+        return self.file_url(self.jobs.storage)
+
+    def file_url(self, url: str) -> str:
+        """A URL of a file or folder as it is, its path absolute where it is one of this machine."""
+        scheme, _, rest = url.partition("://")
+        return f"file://{(self.folder / rest).resolve()}" if scheme == "file" else url
 
     def path(self, text: str) -> Path:
         """A path of the settings, seen from the folder of their file."""

@@ -15,14 +15,26 @@ from predictq.loop import Loop, Stop
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.settings import Settings
+from predictq.storage import Storage
 from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_producers.events.routes import add_event_route
+from predictq_producers.events.rules import Rules
+from predictq_producers.events.taking import Taker
+from predictq_producers.jobs.routes import add_job_submit_route
+from predictq_producers.jobs.submitting import JobMaker
 from predictq_producers.publishing import Publisher
 from predictq_producers.requests import request_makers
 from predictq_producers.routes import add_submit_route
+from predictq_sync.database import Database
+from predictq_sync.jobs.finding import FindJob
+from predictq_sync.jobs.reading import JobReader
+from predictq_sync.jobs.result_routes import add_result_routes
+from predictq_sync.jobs.results import JobResults
+from predictq_sync.jobs.routes import add_job_routes
 from predictq_sync.lookup import Lookup
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
@@ -41,13 +53,15 @@ log = logging.getLogger(__name__)
 class Gateway:
     """The object graph of one gateway; `app` is its ASGI side. Opens and starts nothing before the app does."""
 
-    def __init__(self, settings: Settings, broker: Broker, reader: Reader) -> None:
+    def __init__(self, settings: Settings, broker: Broker, reader: Reader, database: Database) -> None:
+        """`reader` reads requests, `database` is that of jobs."""
         limits = settings.gateway
         names = Names(settings.prefix)
         makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
         self.mistake: UserMistake | None = None
         """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
+        storage = Storage(settings.storage_url(), settings.jobs.storage_options)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
@@ -74,14 +88,33 @@ class Gateway:
             max_body_bytes=limits.max_body_bytes,
             max_wait_seconds=limits.max_wait_seconds,
         )
+        lookup = Lookup(reader, self._waiting)
         add_read_routes(
             self.app.router,
-            Lookup(reader, self._waiting),
+            lookup,
             self._waiting,
             self.publisher.hint,
             names=names,
             max_wait_seconds=limits.max_wait_seconds,
         )
+        job_maker = JobMaker(names, makers, settings.jobs)
+        add_event_route(
+            self.app.router,
+            Taker(makers, Rules(settings.rules, job_maker)),
+            self.publisher,
+            max_body_bytes=limits.max_body_bytes,
+        )
+        add_job_submit_route(
+            self.app.router,
+            job_maker,
+            self.publisher,
+            storage,
+            max_upload_bytes=settings.jobs.max_upload_bytes,
+        )
+        job_reader = JobReader(database)
+        find_job = FindJob(job_reader, lookup)
+        add_job_routes(self.app.router, job_reader, find_job, self.publisher.hint, names=names)
+        add_result_routes(self.app.router, JobResults(database, storage), find_job)
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         install_problems(self.app)

@@ -28,7 +28,7 @@ class GroupState:
     """How far a deployment's workers are, over all topics that they read."""
 
     ready: int
-    in_flight: int
+    in_flight: int | None
     oldest_published_at: float | None
     members: int | None
     """None: the broker cannot tell."""
@@ -84,10 +84,11 @@ class BrokerView:
         topics = (names.requests(endpoint), names.retries(endpoint, deployment), names.bulk(endpoint))
         lags = [admin.lag(topic, names.workers(endpoint, deployment)) for topic in topics]
         oldest = [lag.oldest_published_at for lag in lags if lag.oldest_published_at is not None]
+        handed_out = [lag.in_flight for lag in lags]
         members = [lag.members for lag in lags if lag.members is not None]
         return GroupState(
             ready=sum(lag.ready for lag in lags),
-            in_flight=sum(lag.in_flight for lag in lags),
+            in_flight=None if None in handed_out else sum(filter(None, handed_out)),
             oldest_published_at=min(oldest, default=None),
             members=max(members, default=None),
         )

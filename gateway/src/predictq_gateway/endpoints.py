@@ -18,7 +18,7 @@ class Lag(BaseModel):
     """How far a deployment is behind."""
 
     ready: int = Field(description="Requests that wait.")
-    in_flight: int = Field(description="Requests that its workers hold.")
+    in_flight: int | None = Field(description="Requests that its workers hold; null where the broker cannot tell.")
     oldest_age_seconds: float | None = Field(description="Age of the oldest that is not answered; null without any.")
 
 

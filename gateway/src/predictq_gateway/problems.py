@@ -21,10 +21,12 @@ from predictq.errors import (
     MessageTooLarge,
     PredictqError,
     PublishError,
+    StorageUnavailable,
     Unavailable,
 )
 from predictq_producers.publishing import Busy, Stopping
 from predictq_producers.refusals import Fault, Refused, pointer
+from predictq_sync.jobs.finding import NoSuchJob
 from predictq_sync.lookup import NotInLedger
 
 __all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "install_problems", "problem"]
@@ -40,6 +42,7 @@ UNAVAILABLE: dict[type[Unavailable], str] = {
     PublishError: "the broker is not known to hold the request; send it again",
     BrokerUnavailable: "the broker is away; try again in a moment",
     DatabaseUnavailable: "the database is away; try again in a moment",
+    StorageUnavailable: "the storage is away or full; try again in a moment",
     Unavailable: "something that the service needs is away; try again in a moment",
 }
 
@@ -121,6 +124,8 @@ def _answer_ours(request: Request, error: PredictqError) -> Response:
     match error:
         case Refused():
             return problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
+        case NoSuchJob():
+            return problem(404, str(error))
         case MessageTooLarge():
             return problem(413, str(error))
         case Unavailable():

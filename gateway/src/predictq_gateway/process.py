@@ -16,6 +16,7 @@ def run_gateway(settings: Settings, *, host: str, port: int) -> None:
     configure_logging(settings.log, process="gateway")
     broker = open_broker(settings.broker_url())
     try:
-        serve(Gateway(settings, broker, Reader(Database(settings.database_url()))), host=host, port=port)
+        database = Database(settings.database_url())
+        serve(Gateway(settings, broker, Reader(database), database), host=host, port=port)
     finally:
         broker.close()

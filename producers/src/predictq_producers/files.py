@@ -2,8 +2,6 @@
 
 import csv
 import io
-import math
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePath
@@ -11,12 +9,10 @@ from typing import IO, Any, NamedTuple
 
 from pydantic_core import from_json
 
+from predictq.chunkfile import NUMBER, cell_value
 from predictq.errors import UserMistake
 
 __all__ = ["Format", "Row", "format_of", "read_rows"]
-
-NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
-"""A number as JSON and spreadsheets write it; 007 is none, so that codes and postcodes stay texts."""
 
 
 class Format(StrEnum):
@@ -118,13 +114,7 @@ def _check_header(header: list[str], place: str) -> None:
 
 def _cell(cell: str, place: str, key: str) -> Any:
     """A number where it reads as one, null where it is empty, else the text."""
-    if not cell:
-        return None
-    if not NUMBER.fullmatch(cell):
-        return cell
-    if cell.lstrip("+-").isdigit() and len(cell) <= 4300:
-        return int(cell)
-    number = float(cell)
-    if math.isinf(number):
+    value = cell_value(cell)
+    if isinstance(value, str) and NUMBER.fullmatch(cell):
         raise UserMistake(f"{place}: {key}: {cell[:40]} is above what a number can hold")
-    return number
+    return value

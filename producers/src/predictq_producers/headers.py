@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 from predictq_producers.refusals import Refused
 
-__all__ = ["Preferences", "check_content_type", "idempotency_key", "preferences"]
+__all__ = [
+    "Preferences",
+    "check_content_type",
+    "check_encoding",
+    "idempotency_key",
+    "is_json",
+    "media_type_of",
+    "preferences",
+]
 
 MAX_KEY_CHARACTERS = 255
+_UTF_8 = {"", "utf-8", "utf8"}
 
 _PREFERENCE = re.compile(r'(?:[^,"]++|"[^"]*+"|")++')
 """What stands between commas that are not quoted. It never backtracks: anyone may send anything here."""
@@ -52,13 +61,32 @@ def idempotency_key(header: str | None) -> str | None:
 
 def check_content_type(headers: Mapping[str, str]) -> None:
     """Refuse (415) what is not plain JSON in UTF-8."""
-    media_type, _, parameters = headers.get("content-type", "").partition(";")
-    media_type = media_type.strip().lower()
+    media_type = media_type_of(headers)
     if media_type != "application/json":
         raise Refused(415, f"content type {media_type[:80] or 'missing'!r}: application/json would be right")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if charset not in {"", "utf-8", "utf8"}:
+    check_encoding(headers)
+
+
+def media_type_of(headers: Mapping[str, str]) -> str:
+    """The content type without its parameters, in lower case; empty where there is none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Refuse (415) text in another encoding than UTF-8, and packed bodies."""
+    charset = _charset(headers.get("content-type", ""))
+    if charset not in _UTF_8:
         raise Refused(415, f"{charset[:80]!r}: charset=utf-8 would be right, which JSON always is")
     encoding = headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
         raise Refused(415, f"content encoding {encoding[:80]!r}: an uncompressed body would be right")
+
+
+def is_json(content_type: str) -> bool:
+    """Whether it is JSON in UTF-8: `application/json`, or a type that is written in it (RFC 6839)."""
+    kind, _, subtype = content_type.partition(";")[0].strip().lower().partition("/")
+    return bool(kind) and (subtype == "json" or subtype.endswith("+json")) and _charset(content_type) in _UTF_8
+
+
+def _charset(content_type: str) -> str:
+    return content_type.partition(";")[2].strip().lower().removeprefix("charset=").strip('"')

@@ -1,43 +1,32 @@
-"""The intake: foreign messages become requests.
-
-What may come: `{"instances": […], …}` as in HTTP, with an `id` of its own where it has one; a bare instance; a list of
-instances; or a CloudEvent (structured JSON, any type) whose `data` is one of these.
-"""
+"""The intake: foreign messages become requests."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from predictq.brokers.port import Dead, Done, Message, Record, Verdict
 from predictq.loop import Limits, Outcome
 from predictq.names import endpoint_of
 from predictq_producers.deriving import event_id, record_id
+from predictq_producers.events.object_events import ObjectEvent, object_events
+from predictq_producers.events.rules import Rules
+from predictq_producers.foreign import data_of, is_event, understood
 from predictq_producers.parsing import parse_json
-from predictq_producers.refusals import Fault, Refused
+from predictq_producers.refusals import Refused
 from predictq_producers.requests import RequestMaker, maker_of
 
 __all__ = ["Intake"]
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-NO_SOURCE = ""
-"""Of a message that names itself but not where it is from."""
-
-
-class _Foreign(NamedTuple):
-    """What a foreign message says."""
-
-    body: Any
-    """As in HTTP."""
-    own_id: tuple[str, str] | None
-    """Source and id."""
 
 
 class Intake:
     """The handler of the intake topics."""
 
-    def __init__(self, makers: Mapping[str, RequestMaker]) -> None:
+    def __init__(self, makers: Mapping[str, RequestMaker], rules: Rules) -> None:
         self._makers = makers
+        self._rules = rules
 
     def limits(self) -> Limits:
         """A batch is translated in milliseconds, so it need not wait to fill."""
@@ -59,7 +48,10 @@ class Intake:
         endpoint = endpoint_of(record.topic)
         try:
             maker = maker_of(self._makers, endpoint)
-            foreign = _understood(parse_json(record.value))
+            value = parse_json(record.value)
+            if (found := self._objects(value, endpoint)) is not None:
+                return Done([job.message for job in self._rules.follow(found, endpoint=endpoint).jobs])
+            foreign = understood(value)
             submission = maker.read_value(foreign.body, record.published_at)
             if foreign.own_id is None:
                 request_id = record_id(endpoint, record.topic, record.partition, record.position)
@@ -71,42 +63,8 @@ class Intake:
         message = prepared.message
         return Done([message if message.key is not None else message._replace(key=record.key)])
 
-
-def _understood(value: Any) -> _Foreign:
-    if isinstance(value, dict) and "specversion" in value:
-        return _of_event(value)
-    if isinstance(value, dict) and "instances" in value:
-        body = {name: field for name, field in value.items() if name != "id"}
-        return _Foreign(body, _own_id(NO_SOURCE, value["id"]) if "id" in value else None)
-    return _Foreign(_body(value), None)
-
-
-def _of_event(event: Mapping[str, Any]) -> _Foreign:
-    # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
-    if "data" not in event:
-        raise Refused(
-            422, "the event is no prediction request", [Fault("/data", "is missing; instances would be right")]
-        )
-    source, own_id = event.get("source"), event.get("id")
-    if not isinstance(source, str) or not source:
-        raise Refused(422, "the event is no CloudEvent", [Fault("/source", "is missing; CloudEvents require it")])
-    body = _body(event["data"])
-    if isinstance(key := event.get("partitionkey"), str):
-        body.setdefault("key", key)
-    if isinstance(expiry := event.get("expirytime"), str):
-        body.setdefault("deadline", expiry)
-    return _Foreign(body, _own_id(source, own_id))
-
-
-def _own_id(source: str, own_id: Any) -> tuple[str, str]:
-    if not isinstance(own_id, str) or not own_id:
-        raise Refused(422, "the message has no usable id", [Fault("/id", "a text that is not empty would be right")])
-    return source, own_id
-
-
-def _body(value: Any) -> dict[str, Any]:
-    """`value` as the body that HTTP would take: itself, or the instances that it is."""
-    if isinstance(value, dict) and "instances" in value:
-        return dict(value)
-    several = isinstance(value, list) and bool(value) and all(isinstance(item, dict | list) for item in value)
-    return {"instances": value if several else [value]}
+    def _objects(self, value: Any, endpoint: str) -> Sequence[ObjectEvent] | None:
+        """What an object store says; None where it is none, or no rule is of the endpoint."""
+        if not self._rules.of(endpoint):
+            return None
+        return object_events(data_of(value)[0] if is_event(value) else value)

@@ -1,20 +1,26 @@
 """The composition root of the intake's process."""
 
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 
-from predictq.brokers import Subscription, open_broker
+from predictq.brokers import Broker, Subscription, open_broker
+from predictq.cancels import Cancelled, HearCancels
 from predictq.errors import UserMistake
+from predictq.garbage import settle_garbage_collection
 from predictq.logs import configure_logging
 from predictq.loop import Loop
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.process import run_process
 from predictq.settings import Settings
+from predictq.starting import ensure_topics
+from predictq.storage import Storage
 from predictq.topology import topology_of
+from predictq_producers.events.rules import Rules
 from predictq_producers.intake import Intake
-from predictq_producers.requests import request_makers
+from predictq_producers.jobs.submitting import JobMaker
+from predictq_producers.requests import RequestMaker, request_makers
 
-__all__ = ["run_ingest"]
+__all__ = ["job_loops", "run_ingest"]
 
 
 def run_ingest(settings: Settings) -> int:
@@ -24,14 +30,55 @@ def run_ingest(settings: Settings) -> int:
         raise UserMistake("endpoints: none is configured, so there is nothing to take in")
     broker = open_broker(settings.broker_url())
     names = Names(settings.prefix)
-    with closing(broker.admin()) as admin:
-        admin.ensure(topology_of(settings))
+    ensure_topics(broker, topology_of(settings))
     subscription = Subscription(
         topics=tuple(names.intake(endpoint) for endpoint in settings.endpoints),
         group=names.intake_group,
         member=member_name(),
         claim_seconds=settings.worker.claim_seconds,
     )
-    handler = Intake(request_makers(settings, max_message_bytes=broker.max_message_bytes))
-    loop = Loop(name="intake", broker=broker, subscription=subscription, handler=handler)
-    return run_process("ingest", [loop], grace_seconds=settings.worker.grace_seconds, close=broker.close)
+    makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
+    rules = Rules(settings.rules, JobMaker(names, makers, settings.jobs))
+    intake = Loop(name="intake", broker=broker, subscription=subscription, handler=Intake(makers, rules))
+    loops = [intake, *job_loops(settings, broker=broker, makers=makers)]
+    settle_garbage_collection()
+    return run_process("ingest", loops, grace_seconds=settings.jobs.grace_seconds, close=broker.close)
+
+
+def job_loops(settings: Settings, *, broker: Broker, makers: Mapping[str, RequestMaker]) -> Sequence[Loop]:
+    """The loops of the planner and the cutter, and the one that hears of cancelled jobs."""
+    from predictq_producers.jobs.cutting import Cutter, Room  # noqa: PLC0415 - pyarrow is an extra
+    from predictq_producers.jobs.planning import Planner  # noqa: PLC0415
+
+    names = Names(settings.prefix)
+    storage = Storage(settings.storage_url(), settings.jobs.storage_options)
+    cancelled = Cancelled()
+    planner = Planner(
+        names=names,
+        makers=makers,
+        settings=settings.jobs,
+        storage=storage,
+        open_producer=broker.producer,
+        cancelled=cancelled,
+    )
+    room = Room(settings, broker.admin)
+    cutter = Cutter(names=names, makers=makers, storage=storage, room=room.check, cancelled=cancelled)
+    topics = tuple(names.jobs(endpoint) for endpoint in settings.endpoints)
+    member = member_name()
+    claim_seconds = settings.worker.claim_seconds
+    hearing = Subscription(topics=(names.cancels,), member=f"{member}-cancels")
+    return [
+        *(
+            Loop(
+                name=name,
+                broker=broker,
+                subscription=Subscription(topics=topics, group=group, member=member, claim_seconds=claim_seconds),
+                handler=handler,
+            )
+            for name, group, handler in (
+                ("planner", names.planner_group, planner),
+                ("cutter", names.cutter_group, cutter),
+            )
+        ),
+        Loop(name="cancelled jobs", broker=broker, subscription=hearing, handler=HearCancels(cancelled)),
+    ]

@@ -1,13 +1,23 @@
 """From what a caller sent to a request on its topic: checked, stamped, given an id, measured."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from predictq.brokers.port import Message
-from predictq.clock import parse_time
-from predictq.messages import REQUEST, new_request
+from predictq.clock import parse_time, wire_time
+from predictq.messages import (
+    REQUEST,
+    REQUEST_TYPE,
+    SPECVERSION,
+    JobPlace,
+    RequestEvent,
+    encode_rows,
+    new_request,
+    source_of,
+)
 from predictq.names import Names
 from predictq.settings import EndpointSettings, Settings
 from predictq_producers.parsing import check_values, parse_json
@@ -51,14 +61,21 @@ class RequestMaker:
     """Makes the requests of one endpoint. Holds no state that changes; may be used by any thread."""
 
     def __init__(
-        self, *, endpoint: str, spec: EndpointSettings, stamp: Stamp, check: InputCheck, topic: str, max_bytes: int
+        self, *, endpoint: str, spec: EndpointSettings, stamp: Stamp, check: InputCheck, names: Names, max_bytes: int
     ) -> None:
         self.endpoint = endpoint
         self.check = check
         self.max_instances = spec.max_instances
         self._stamp = stamp
-        self._topic = topic
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """Of one request as a message."""
+        self._topic = names.requests(endpoint)
+        self._bulk_topic = names.bulk(endpoint)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether anyone would answer."""
+        return self._stamp.answers
 
     def read(self, raw: bytes, now: float) -> Submission:
         """The submission in a body of JSON, `{"instances": […], …}`. Raises Refused."""
@@ -108,14 +125,11 @@ class RequestMaker:
 
     def prepare(self, submission: Submission, request_id: str, now: float) -> Prepared:
         """The request as a message. Raises Refused: no one would answer it, or it is too large for the broker."""
-        deployments = self._stamp.deployments(request_id)
-        if not deployments:
-            raise Refused(503, f"endpoint {self.endpoint!r} has no deployment yet, so no one would answer")
         event = new_request(
             request_id=request_id,
             endpoint=self.endpoint,
             instances=submission.instances,
-            deployments=deployments,
+            deployments=self._owed(request_id),
             now=now,
             key=submission.key,
             deadline=submission.deadline,
@@ -125,14 +139,41 @@ class RequestMaker:
         # Infinity comes out of the encoder as a bare word; a walk finds its place, or that it is part of a text.
         if b"Infinity" in value or b"NaN" in value:
             check_values(submission.instances, "instances")
-        if len(value) > self._max_bytes:
+        if len(value) > self.max_bytes:
             raise Refused(
                 413,
-                f"the request is {len(value)} bytes long, the broker takes {self._max_bytes}",
+                f"the request is {len(value)} bytes long, the broker takes {self.max_bytes}",
                 [Fault("/instances", "fewer or smaller instances would be right; send several requests")],
             )
         key = submission.key.encode() if submission.key is not None else None
         return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key))
+
+    def prepare_rows(self, instances: bytes, job: JobPlace, request_id: str, now: float) -> Message:
+        """Rows of a job's file, checked and encoded already, for the topic of those that may wait.
+
+        Raises Refused where no one would answer.
+        """
+        event: RequestEvent = {
+            "specversion": SPECVERSION,
+            "id": request_id,
+            "source": source_of(self.endpoint),
+            "type": REQUEST_TYPE,
+            "time": wire_time(now),
+            "data": {
+                "endpoint": self.endpoint,
+                "instances": [],
+                "deployments": self._owed(request_id),
+                "instances_hash": hashlib.sha256(instances).hexdigest(),
+                "job": job,
+            },
+        }
+        return Message(self._bulk_topic, encode_rows(event, instances))
+
+    def _owed(self, request_id: str) -> list[str]:
+        deployments = self._stamp.deployments(request_id)
+        if not deployments:
+            raise Refused(503, f"endpoint {self.endpoint!r} has no deployment yet, so no one would answer")
+        return deployments
 
     def _faults(self, instances: list[Any]) -> list[Fault]:
         faults: list[Fault] = []
@@ -156,7 +197,7 @@ def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, R
             spec=spec,
             stamp=Stamp(settings.deployments_of(endpoint)),
             check=input_check(settings, endpoint),
-            topic=names.requests(endpoint),
+            names=names,
             max_bytes=max_message_bytes - RESERVED_BYTES,
         )
         for endpoint, spec in settings.endpoints.items()

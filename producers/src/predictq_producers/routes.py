@@ -10,12 +10,12 @@ from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
 from predictq.ids import new_id
+from predictq_producers.bodies import read_body
 from predictq_producers.deriving import keyed_id
 from predictq_producers.headers import Preferences, check_content_type, idempotency_key, preferences
 from predictq_producers.keyed import KeyedSubmits
 from predictq_producers.openapi import SUBMIT_BODY, SUBMIT_PARAMETERS, SUBMIT_RESPONSES
 from predictq_producers.publishing import Publisher
-from predictq_producers.refusals import Fault, Refused
 from predictq_producers.requests import Prepared, RequestMaker, maker_of
 
 __all__ = ["Expectation", "Results", "add_submit_route"]
@@ -75,7 +75,7 @@ def add_submit_route(
         check_content_type(headers)
         key = idempotency_key(headers.get("idempotency-key"))
         prefer = preferences(headers.get("prefer"), max_wait_seconds=max_wait_seconds)
-        raw = await _read(request, max_body_bytes)
+        raw = await read_body(request, max_body_bytes)
         now = time.time()
         request_id = new_id() if key is None else keyed_id(endpoint, key)
         prepared = maker.prepare(maker.read(raw, now), request_id, now)
@@ -114,26 +114,6 @@ class _RawRoute(APIRoute):
             return response
 
         return handle
-
-
-async def _read(request: Request, max_bytes: int) -> bytes:
-    """The whole body, given up as soon as it is known to be too large."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and (len(announced) > 18 or int(announced) > max_bytes):
-        raise _too_large(max_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(max_bytes: int) -> Refused:
-    fault = Fault("", f"at most {max_bytes} bytes would be right; send several requests")
-    return Refused(413, "the body is too large", [fault])
 
 
 def _queued(prepared: Prepared, endpoint: str, prefer: Preferences) -> Response:

@@ -32,6 +32,11 @@ class Stamp:
                 canary = Canary(name=name, share=deployment.share)
                 self._canaries.setdefault(deployment.of, []).append(canary)
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is a deployment that answers."""
+        return bool(self._live)
+
     def deployments(self, request_id: str) -> list[str]:
         """Names of the visible deployments that owe an answer; empty where there are none."""
         if not self._canaries:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select
 
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import requests
 
-__all__ = ["Body", "bodies_of"]
+__all__ = ["Body", "any_known", "bodies_of"]
 
 Body = tuple[str, str]
 """Endpoint, and hash of the instances."""
@@ -19,6 +19,12 @@ def bodies_of(connection: Connection, ids: Sequence[str]) -> dict[str, Body]:
     return {identifier: (endpoint, instances_hash) for identifier, endpoint, instances_hash in found.all()}
 
 
+def any_known(connection: Connection, ids: Sequence[str]) -> bool:
+    """Whether one of the ids has a row."""
+    return connection.execute(_ANY, {"ids": json_ids(ids)}).scalar_one()
+
+
 _BODIES = select(requests.c.id, requests.c.endpoint, requests.c.instances_hash).where(
-    requests.c.id.in_(elements_of(bindparam("ids")))
+    among(requests.c.id, bindparam("ids"))
 )
+_ANY = select(exists().where(among(requests.c.id, bindparam("ids"))))

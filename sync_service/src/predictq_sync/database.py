@@ -1,35 +1,36 @@
 """The database behind a URL: SQLite or PostgreSQL, with their transactions and their errors made alike."""
 
-import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection
 from sqlalchemy.exc import (
-    ArgumentError,
     DataError,
     DBAPIError,
-    DisconnectionError,
     IntegrityError,
     TimeoutError,  # noqa: A004 - SQLAlchemy's, of its pool
 )
-from sqlalchemy.pool import QueuePool
 
-from predictq.errors import DatabaseUnavailable, MissingExtra, UserMistake
+from predictq.errors import DatabaseUnavailable, UserMistake
+from predictq_sync.postgresql_engine import postgresql_engine
+from predictq_sync.postgresql_errors import cure_of as cure_on_postgresql
+from predictq_sync.sqlite_engine import cure_of as cure_on_sqlite
+from predictq_sync.sqlite_engine import sqlite_engine
 
-__all__ = ["Database"]
+__all__ = ["Database", "NeedsMending", "mistakes_told", "opened"]
 
 BUSY_SECONDS = 10.0
-"""How long a writer waits for the writer of another process."""
-WAL_RESET_FIXED = (3, 51, 3)
-"""SQLite before this can corrupt a WAL when a checkpoint meets a commit (https://sqlite.org/wal.html#walresetbug)."""
+"""How long a writer waits for the writer of another process, and anybody for a connection."""
 _EXPECTED = "sqlite:///path or postgresql+psycopg://user@host/name would be right"
+
+
+class NeedsMending(DatabaseUnavailable):
+    """Away until its operator mends something; the message says what.
+
+    A process that runs waits for that, as for any outage, lest it bury a single message; see `mistakes_told`.
+    """
 
 
 class Database:
@@ -40,16 +41,19 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        """Does not connect. Raises UserMistake for a URL that names no database, MissingExtra without its driver."""
         self.path: Path | None = None
         self._turn: AbstractContextManager[object] = nullcontext()
+        self._cure_of: Callable[[BaseException], str | None] = cure_on_postgresql
         scheme, _, rest = url.partition("://")
         if scheme == "sqlite":
             self.path = _sqlite_path(url, rest)
             # Writers of one process queue here instead of in SQLite's busy handler, which sleeps.
             self._turn = threading.Lock()
-            self.engine = _sqlite_engine(self.path)
+            self._cure_of = cure_on_sqlite
+            self.engine = sqlite_engine(self.path, busy_seconds=BUSY_SECONDS)
         else:
-            self.engine = _postgresql_engine(url)
+            self.engine = postgresql_engine(url, expected=_EXPECTED, pool_seconds=BUSY_SECONDS)
         self.dialect = self.engine.dialect.name
 
     @contextmanager
@@ -57,7 +61,7 @@ class Database:
         """A transaction that writes. Blocks until it is this writer's turn."""
         with (
             self._turn,
-            _unavailable(),
+            self._told(),
             self.engine.connect() as connection,
             connection.execution_options(writes=True).begin(),
         ):
@@ -66,7 +70,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and waits for no writer."""
-        with _unavailable(), self.engine.connect() as connection:
+        with self._told(), self.engine.connect() as connection:
             yield connection
 
     def create(self) -> None:
@@ -83,109 +87,49 @@ class Database:
         """Close the connections that are idle. The database may be used again."""
         self.engine.dispose()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The one place where the driver's errors are told apart.
+
+        Only DataError and IntegrityError speak of the rows. All else (locked, full, read-only, gone, corrupt, no such
+        table) speaks of the database, and then it is better to wait for its operator than to bury a single message.
+        """
+        try:
+            yield
+        except (DataError, IntegrityError):
+            raise
+        except DBAPIError as error:
+            said = " ".join(str(error.orig).split())
+            cure = self._cure_of(error.orig) if error.orig is not None else None
+            if cure is not None:
+                raise NeedsMending(f"database: {said}; {cure}") from error
+            raise DatabaseUnavailable(f"database: {said}") from error
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"database: no connection became free within {BUSY_SECONDS:.0f} s") from error
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """The database for a command, closed afterwards; what an operator has to mend is a UserMistake within the block."""
+    database = Database(url)
+    try:
+        with mistakes_told():
+            yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """At the start of a process, when no message is in hand yet: what an operator has to mend is a UserMistake."""
+    try:
+        yield
+    except NeedsMending as error:
+        raise UserMistake(str(error)) from error
+
 
 def _sqlite_path(url: str, rest: str) -> Path:
     """The path as it is written: a folder's name may hold a percent or a question mark."""
     if not rest.startswith("/") or rest[1:] in {"", ":memory:"}:
         raise UserMistake(f"database: {url!r} names no file that several processes could share; {_EXPECTED}")
     return Path(rest[1:])
-
-
-def _postgresql_engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        # Not shown: it may hold a password.
-        raise UserMistake(f"database: is no URL; {_EXPECTED}") from error
-    if parsed.drivername not in {"postgresql", "postgresql+psycopg"}:
-        raise UserMistake(f"database: {parsed.drivername}:// is no database that predictq knows; {_EXPECTED}")
-    try:
-        # Positional parameters on both databases, so that bulk statements take rows as tuples.
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            paramstyle="format",
-            pool_pre_ping=True,
-            pool_timeout=BUSY_SECONDS,
-        )
-    except ModuleNotFoundError as error:
-        raise MissingExtra("postgresql+psycopg", "postgresql") from error
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    driver, journal = _sqlite_driver()
-    # mode=rw: a file that is gone must be an error here, never a new, empty database.
-    uri = f"file:{quote(str(path))}?mode=rw"
-
-    def connect() -> Any:
-        connection = driver.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        connection.execute("PRAGMA page_size=8192")  # of a new file; a sixth less time than the default of 4096
-        connection.execute(f"PRAGMA journal_mode={journal}").fetchone()
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA cache_size=-16384")
-        connection.execute("PRAGMA temp_store=MEMORY")
-        return connection
-
-    engine = create_engine(
-        "sqlite+pysqlite://",
-        module=driver,
-        creator=connect,
-        poolclass=QueuePool,
-        pool_size=8,
-        max_overflow=56,
-        pool_timeout=BUSY_SECONDS,
-    )
-
-    @event.listens_for(engine, "connect")
-    def remember_file(_: Any, entry: Any) -> None:
-        entry.info["file"] = _identity(path)
-
-    @event.listens_for(engine, "checkout")
-    def same_file(_: Any, entry: Any, __: Any) -> None:
-        # SQLite keeps writing to a file that was moved away or deleted; what it commits there nobody will ever read.
-        if entry.info["file"] != _identity(path):
-            raise DisconnectionError(f"{path} is no longer the file that was opened")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # The driver begins lazily and deferred; a deferred transaction that comes to write after another one's commit
-        # fails at once with "database is locked", whatever the timeout.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _sqlite_driver() -> tuple[ModuleType, str]:
-    """The module to open SQLite with, and the journal mode that is safe in it."""
-    try:
-        from pysqlite3 import dbapi2 as current  # noqa: PLC0415 - a wheel that not every platform has
-    except ImportError:
-        return sqlite3, "WAL" if sqlite3.sqlite_version_info >= WAL_RESET_FIXED else "TRUNCATE"
-    return current, "WAL"
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """The one place where the driver's errors are told apart.
-
-    Only DataError and IntegrityError speak of the rows. All else (locked, full, read-only, gone, corrupt, no such
-    table) speaks of the database, and then it is better to wait for its operator than to bury a single message.
-    """
-    try:
-        yield
-    except (DataError, IntegrityError):
-        raise
-    except DBAPIError as error:
-        raise DatabaseUnavailable(f"database: {error.orig}") from error
-    except TimeoutError as error:
-        raise DatabaseUnavailable(f"database: no connection became free within {BUSY_SECONDS:.0f} s") from error

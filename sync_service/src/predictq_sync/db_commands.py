@@ -1,13 +1,14 @@
 """`predictq db upgrade` and `predictq db prune`."""
 
 import time
-from contextlib import closing
 from dataclasses import asdict
 
 from predictq.cli.output import emit_json, emit_table, say
 from predictq.errors import UserMistake
 from predictq.settings import RetentionSettings, Settings
-from predictq_sync.database import Database
+from predictq.storage import Storage
+from predictq_sync.database import opened
+from predictq_sync.jobs.forgetting import forgetting
 from predictq_sync.migrations import revision_of, upgrade
 from predictq_sync.prune import prune
 
@@ -18,7 +19,7 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 def run_upgrade(settings: Settings, *, as_json: bool) -> None:
     """Create or migrate the tables, and say so."""
-    with closing(Database(settings.database_url())) as database:
+    with opened(settings.database_url()) as database:
         changed = upgrade(database)
         revision = revision_of(database)
     if as_json:
@@ -36,8 +37,15 @@ def run_prune(settings: Settings, *, older_than: str | None, dry_run: bool, as_j
     if older_than is not None:
         seconds = _seconds(older_than)
         retention = RetentionSettings(requests_seconds=seconds, batches_seconds=seconds, dead_letters_seconds=seconds)
-    with closing(Database(settings.database_url())) as database:
-        pruned = prune(database, retention, time.time(), dry_run=dry_run, open_too=older_than is None)
+    with opened(settings.database_url()) as database:
+        pruned = prune(
+            database,
+            retention,
+            time.time(),
+            forget_jobs=forgetting(database, Storage(settings.storage_url(), settings.jobs.storage_options)),
+            dry_run=dry_run,
+            open_too=older_than is None,
+        )
     if as_json:
         emit_json({**asdict(pruned), "dry_run": dry_run})
     else:

@@ -14,7 +14,7 @@ from predictq.cli.output import emit_json, emit_table, say
 from predictq.errors import UserMistake
 from predictq.names import Names
 from predictq.settings import Settings
-from predictq_sync.database import Database
+from predictq_sync.database import opened
 from predictq_sync.redriving import DeadLetter, Filter, count, find, load, purge, redrive
 
 __all__ = ["list_letters", "purge_letters", "redrive_letters", "show_letter"]
@@ -24,7 +24,7 @@ SHOWN_BYTES = 64 * 1024
 
 def list_letters(settings: Settings, *, endpoint: str | None, group: str | None, limit: int, as_json: bool) -> None:
     """The latest ones that the filters leave."""
-    with closing(Database(settings.database_url())) as database:
+    with opened(settings.database_url()) as database:
         letters = find(database, Filter(endpoint=endpoint, group=group), limit=limit)
     if as_json:
         emit_json([_summary(letter) for letter in letters])
@@ -38,7 +38,7 @@ def list_letters(settings: Settings, *, endpoint: str | None, group: str | None,
 
 def show_letter(settings: Settings, dead_letter_id: str, *, as_json: bool) -> None:
     """Everything about one."""
-    with closing(Database(settings.database_url())) as database:
+    with opened(settings.database_url()) as database:
         letter = load(database, dead_letter_id)
     if letter is None:
         raise UserMistake(f"{dead_letter_id}: there is no such dead letter")
@@ -62,7 +62,7 @@ def redrive_letters(
 ) -> None:
     """Send them again, oldest first; exit code 1 when some could not be sent, though the others were."""
     wanted = _wanted(ids, every=every, endpoint=endpoint, group=group)
-    with closing(Database(settings.database_url())) as database:
+    with opened(settings.database_url()) as database:
         if not ids:
             wanted = wanted._replace(state="open")
         letters = find(database, wanted, limit=limit)[::-1]
@@ -70,7 +70,7 @@ def redrive_letters(
         _refuse_redriven(letters)
         with closing(open_broker(settings.broker_url())) as broker:
             with closing(broker.admin()) as admin:
-                topics = admin.topics()
+                topics = admin.topics(settings.prefix)
             with closing(broker.producer()) as producer:
                 redriven = redrive(database, producer, Names(settings.prefix), letters, topics, time.time())
     if as_json:
@@ -98,7 +98,7 @@ def purge_letters(
 ) -> None:
     """Delete them, once the user has agreed."""
     wanted = _wanted(ids, every=every, endpoint=endpoint, group=group)
-    with closing(Database(settings.database_url())) as database:
+    with opened(settings.database_url()) as database:
         found = count(database, wanted)
         if found and not yes:
             if not sys.stdin.isatty():

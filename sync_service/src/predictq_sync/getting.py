@@ -11,7 +11,7 @@ from predictq.cli.output import emit_json, emit_table, say
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.settings import Settings
-from predictq_sync.database import Database
+from predictq_sync.database import opened
 from predictq_sync.reading import Reader, RequestBody
 
 __all__ = ["get"]
@@ -36,11 +36,8 @@ def get(settings: Settings, request_id: str, *, wait_seconds: float, as_json: bo
 
 @contextmanager
 def _reader(settings: Settings) -> Iterator[Reader]:
-    database = Database(settings.database_url())
-    try:
+    with opened(settings.database_url()) as database:
         yield Reader(database)
-    finally:
-        database.close()
 
 
 def _read(reader: Reader, request_id: str) -> RequestBody | None:

@@ -1,43 +1,29 @@
-"""The ledger: every request that was accepted, and up to when it knows them all."""
+"""The ledger: every request and every job that was accepted, and up to when it knows them all."""
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import and_
 
 from predictq.brokers import Admin, Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
 from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
 from predictq.names import Names
-from predictq_sync.announcing import announcement
-from predictq_sync.bodies import Body, bodies_of
+from predictq_sync.announcing import announcement, finished_among
+from predictq_sync.bodies import Body
 from predictq_sync.database import Database
-from predictq_sync.rollup import roll_up
-from predictq_sync.skimming import REQUEST, time_or
-from predictq_sync.statements import BulkInsert, Insert
-from predictq_sync.tables import requests
+from predictq_sync.jobs.entering import JobEntries, JobRequest, Said
+from predictq_sync.jobs.progress import JobProgress
+from predictq_sync.skimming import skim_request, time_or
 from predictq_sync.watermark import Watermark
+from predictq_sync.writing import Entered, RequestRow, writer_of
 
 __all__ = ["Ledger"]
 
 log = logging.getLogger(__name__)
 
-Row = tuple[str, str, str, int, str, str, str | None, str, str | None]
-COLUMNS = (
-    "id",
-    "endpoint",
-    "deployments",
-    "owed",
-    "status",
-    "instances_hash",
-    "metadata",
-    "created_at",
-    "deadline",
-)
 _DONE = Done()
 
 
@@ -60,57 +46,80 @@ class Ledger:
         self._names = names
         self._limits = limits
         self._clock = clock
+        endpoints = tuple(endpoints)
         self._endpoint_of = {topic(name): name for name in endpoints for topic in (names.requests, names.bulk)}
-        self._insert = BulkInsert(database.dialect, requests, COLUMNS, _unless_known)
+        self._job_topics = frozenset(names.jobs(name) for name in endpoints)
+        self._jobs = JobEntries(database.dialect)
+        self._progress = JobProgress(database, clock=clock)
+        self._writer = writer_of(database.dialect)
         self._watermark = Watermark(
-            database=database, admin=admin, group=names.ledger_group, topics=tuple(self._endpoint_of), clock=clock
+            database=database,
+            admin=admin,
+            group=names.ledger_group,
+            topics=(*self._endpoint_of, *sorted(self._job_topics)),
+            clock=clock,
         )
 
     def limits(self) -> Limits:
         return self._limits
 
     def handle(self, records: Sequence[Record]) -> Outcome:
-        rows: dict[str, Row] = {}
+        rows: dict[str, RequestRow] = {}
         verdicts: list[Verdict] = []
+        redelivered: list[str] = []
+        said: list[Said] = []
+        of_jobs: list[JobRequest] = []
         conflicts = 0
         for record in records:
             try:
-                row = self._row(record)
+                if record.topic in self._job_topics:
+                    said.append(self._jobs.read(record))
+                    verdicts.append(_DONE)
+                    continue
+                row = self._row(record, of_jobs)
             except BadMessage as error:
                 verdicts.append(Dead(str(error)))
                 continue
             verdicts.append(_DONE)
-            conflicts += _body(rows.setdefault(row[0], row)) != _body(row)
-        if not rows:
+            conflicts += _body(rows.setdefault(row.id, row)) != _body(row)
+            if record.redeliveries:
+                redelivered.append(row.id)
+        if not rows and not said:
             return Outcome(verdicts)
         # In the order of ids, as every writer: two that want the same rows then wait for, and never lock, each other.
         ids = sorted(rows)
         now = self._clock()
         with self._database.write() as connection:
-            if self._insert(connection, [rows[identifier] for identifier in ids]) != len(ids):
-                known = bodies_of(connection, ids)
-                conflicts += sum(known[identifier] != _body(row) for identifier, row in rows.items())
-            finished = roll_up(connection, ids, wire_time(now))
+            entered = Entered(0, ())
+            if rows:
+                entered = self._writer.enter(connection, [rows[identifier] for identifier in ids], wire_time(now))
+            if said or of_jobs:
+                self._jobs(connection, said, of_jobs)
+            finished = dict.fromkeys([*entered.finished, *finished_among(connection, redelivered)])
+        conflicts += entered.conflicts
         if conflicts:
             self.conflicts += conflicts
             log.warning("%d request(s) dropped: their ids were taken by other instances or endpoints", conflicts)
-        return Outcome(verdicts, announcement(self._names, finished, now))
+        return Outcome(verdicts, announcement(self._names, list(finished), now))
 
     def buried(self, record: Record, reason: str) -> Sequence[Message]:  # noqa: ARG002 - nothing stands for it
         return ()
 
     def tick(self) -> None:
         self._watermark.advance()
+        self._progress()
 
-    def _row(self, record: Record) -> Row:
-        event = REQUEST.decode(record.value)
+    def _row(self, record: Record, of_jobs: list[JobRequest]) -> RequestRow:
+        event = skim_request(record.value)
         data = event["data"]
         endpoint = self._endpoint_of[record.topic]
         if data["endpoint"] != endpoint:
             raise BadMessage(f"data/endpoint: is {data['endpoint']!r} on the topic of {endpoint!r}")
         deployments = data["deployments"]
         metadata = data.get("metadata")
-        return (
+        if (job := data.get("job")) is not None:
+            of_jobs.append(JobRequest(job["id"], job["chunk"], job["first_row"], event["id"], job["rows"]))
+        return RequestRow(
             event["id"],
             endpoint,
             to_json(deployments).decode(),
@@ -123,21 +132,5 @@ class Ledger:
         )
 
 
-def _body(row: Row) -> Body:
-    return row[1], row[5]
-
-
-def _unless_known(insert: Any) -> Insert:
-    """New ids, and stubs that a prediction of the same instances left; nothing else changes a row."""
-    new = insert.excluded
-    written = ("deployments", "owed", "metadata", "created_at", "deadline")
-    statement: Insert = insert.on_conflict_do_update(
-        index_elements=[requests.c.id],
-        set_={column: new[column] for column in written},
-        where=and_(
-            requests.c.owed.is_(None),
-            requests.c.instances_hash == new.instances_hash,
-            requests.c.endpoint == new.endpoint,
-        ),
-    )
-    return statement
+def _body(row: RequestRow) -> Body:
+    return row.endpoint, row.instances_hash

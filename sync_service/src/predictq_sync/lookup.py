@@ -14,7 +14,7 @@ from predictq.ids import created_at
 from predictq_sync.reading import Reader, RequestBody
 from predictq_sync.waiting import SharedReads, Waiting
 
-__all__ = ["Lookup", "NotInLedger"]
+__all__ = ["LEDGER_POLL_SECONDS", "LEDGER_SECONDS", "Lookup", "NotInLedger"]
 
 SKEW_SECONDS = 60.0
 """How far the clock that made an id may be from the one that stamps messages."""
@@ -44,7 +44,7 @@ class Lookup:
         body = await self._waiting.read(request_id)
         if body is not None:
             return body
-        if await self._on_its_way(request_id):
+        if await self.on_its_way(request_id):
             return _queued(request_id)
         # The ledger may have come between the first look and the watermark.
         return await self._waiting.read(request_id)
@@ -58,7 +58,7 @@ class Lookup:
         pause = LEDGER_POLL_SECONDS
         while (body := await self._cancel(request_id)) is None:
             # A prediction may have left a row that the ledger has still to complete.
-            if await self._waiting.read(request_id) is None and not await self._on_its_way(request_id):
+            if await self._waiting.read(request_id) is None and not await self.on_its_way(request_id):
                 return await self._cancel(request_id)
             if time.monotonic() >= deadline:
                 raise NotInLedger("the request is not in the ledger yet; cancel it again in a moment")
@@ -69,8 +69,8 @@ class Lookup:
     async def _cancel(self, request_id: str) -> RequestBody | None:
         return await asyncio.to_thread(self._reader.cancel, request_id, self._now())
 
-    async def _on_its_way(self, request_id: str) -> bool:
-        """Whether an id that the database does not hold may have been accepted."""
+    async def on_its_way(self, request_id: str) -> bool:
+        """Whether an id, of a request or a job, that the database does not hold may have been accepted."""
         now = self._now()
         made = created_at(request_id)
         if made is not None:

@@ -3,14 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, or_, select
 
 from predictq.clock import wire_time
 from predictq.settings import RetentionSettings
 from predictq_sync.database import Database
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.jobs.forgetting import ForgetJobs, old_jobs
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import batches, dead_letters, predictions, requests
 
 __all__ = ["Pruned", "Retention", "prune"]
@@ -30,17 +31,19 @@ class Pruned:
     requests: int
     batches: int
     dead_letters: int
+    jobs: int = 0
 
     @property
     def most(self) -> int:
         """Of the table that lost most."""
-        return max(self.requests, self.batches, self.dead_letters)
+        return max(self.requests, self.batches, self.dead_letters, self.jobs)
 
     def __add__(self, other: "Pruned") -> "Pruned":
         return Pruned(
             requests=self.requests + other.requests,
             batches=self.batches + other.batches,
             dead_letters=self.dead_letters + other.dead_letters,
+            jobs=self.jobs + other.jobs,
         )
 
 
@@ -48,23 +51,33 @@ NOTHING = Pruned(requests=0, batches=0, dead_letters=0)
 
 
 def prune(
-    database: Database, retention: RetentionSettings, now: float, *, dry_run: bool = False, open_too: bool = True
+    database: Database,
+    retention: RetentionSettings,
+    now: float,
+    *,
+    forget_jobs: ForgetJobs,
+    dry_run: bool = False,
+    open_too: bool = True,
 ) -> Pruned:
     """Delete all that is older than its retention.
 
     A request counts from its last change of status, or, if it was never answered, from when it was made; without
     `open_too` those that still wait for an answer stay, however old they are.
     """
+    over = wire_time(now - retention.requests_seconds)
     old = _old(retention, now, open_too=open_too)
     if dry_run:
         with database.read() as connection:
             return Pruned(
+                jobs=old_jobs(database, over),
                 **{
                     table.name: connection.execute(select(func.count()).select_from(table).where(is_old)).scalar_one()
                     for table, is_old in old.items()
-                }
+                },
             )
     total = NOTHING
+    while forgotten := forget_jobs(over):
+        total += replace(NOTHING, jobs=forgotten)
     while True:
         chunk = _delete_chunk(database, old)
         total += chunk
@@ -82,12 +95,14 @@ class Retention:
         self,
         database: Database,
         retention: RetentionSettings,
+        forget_jobs: ForgetJobs,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._retention = retention
+        self._forget_jobs = forget_jobs
         self._clock = clock
         self._monotonic = monotonic
         self._due = float("-inf")
@@ -97,19 +112,22 @@ class Retention:
         started = self._monotonic()
         if started < self._due:
             return
-        old = _old(self._retention, self._clock(), open_too=True)
-        pruned = chunk = _delete_chunk(self._database, old)
+        now = self._clock()
+        forgotten = self._forget_jobs(wire_time(now - self._retention.requests_seconds))
+        old = _old(self._retention, now, open_too=True)
+        pruned = chunk = replace(_delete_chunk(self._database, old), jobs=forgotten)
         while chunk.most == CHUNK and self._monotonic() - started < TICK_SECONDS:
             chunk = _delete_chunk(self._database, old)
             pruned += chunk
         if pruned.most:
             log.info(
-                "retention: deleted %d requests, %d mini-batches, %d dead letters",
+                "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters",
+                pruned.jobs,
                 pruned.requests,
                 pruned.batches,
                 pruned.dead_letters,
             )
-        if chunk.most < CHUNK:
+        if chunk.most < CHUNK and not forgotten:
             self._due = self._monotonic() + EVERY_SECONDS
 
 
@@ -147,7 +165,7 @@ def _delete(connection: Connection, table: Table, old: ColumnElement[bool], limi
     # What another writer holds is not old for long, or will be here next time.
     query = select(table.c.id).where(old).limit(limit).with_for_update(skip_locked=True)
     ids = connection.execute(query).scalars().all()
-    connection.execute(delete(table).where(table.c.id.in_(elements_of(bindparam("ids")))), {"ids": json_ids(ids)})
+    connection.execute(delete(table).where(among(table.c.id, bindparam("ids"))), {"ids": json_ids(ids)})
     return ids
 
 
@@ -163,4 +181,4 @@ def _endpoints(connection: Connection) -> Iterator[str]:
         yield endpoint
 
 
-_DELETE_PREDICTIONS = delete(predictions).where(predictions.c.request_id.in_(elements_of(bindparam("ids"))))
+_DELETE_PREDICTIONS = delete(predictions).where(among(predictions.c.request_id, bindparam("ids")))

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from predictq.clock import wire_time
 from predictq_sync.cancelling import Cancelling
 from predictq_sync.database import Database
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import predictions, requests
 from predictq_sync.watermark import read_watermark
 
@@ -129,7 +129,7 @@ _READ = (
         predictions.c.created_at.label("predicted_at"),
     )
     .outerjoin(predictions, and_(predictions.c.request_id == requests.c.id, predictions.c.visible))
-    .where(requests.c.id.in_(elements_of(bindparam("ids"))))
+    .where(among(requests.c.id, bindparam("ids")))
     .order_by(requests.c.id, predictions.c.deployment)
 )
 _HASH = select(requests.c.instances_hash).where(requests.c.id == bindparam("id"))

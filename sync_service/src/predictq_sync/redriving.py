@@ -10,7 +10,7 @@ from predictq.brokers import Message, Producer
 from predictq.clock import wire_time
 from predictq.names import Names
 from predictq_sync.database import Database
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import dead_letters
 
 __all__ = ["DeadLetter", "Filter", "Redriven", "count", "find", "load", "purge", "redrive"]
@@ -129,7 +129,7 @@ def _matches(wanted: Filter) -> ColumnElement[bool]:
     table = dead_letters.c
     conditions: list[ColumnElement[bool]] = []
     if wanted.ids is not None:
-        conditions.append(table.id.in_(elements_of(bindparam("wanted_ids", json_ids(wanted.ids)))))
+        conditions.append(among(table.id, bindparam("wanted_ids", json_ids(wanted.ids))))
     if wanted.endpoint is not None:
         conditions.append(table.endpoint == wanted.endpoint)
     if wanted.group is not None:

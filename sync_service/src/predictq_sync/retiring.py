@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from predictq.clock import wire_time
 from predictq.settings import Settings
 from predictq_sync.cancelling import Cancelling
-from predictq_sync.database import Database
+from predictq_sync.database import Database, opened
 from predictq_sync.migrations import upgrade
 from predictq_sync.tables import requests
 
@@ -20,13 +20,10 @@ CHUNK = 1000
 
 def retire(settings: Settings) -> int:
     """Cancel what deployments owe that are not among the settings; how many answers that were."""
-    database = Database(settings.database_url())
-    try:
+    with opened(settings.database_url()) as database:
         upgrade(database)
         endpoint_of = {name: deployment.endpoint for name, deployment in settings.deployments.items()}
         return cancel_retired(database, endpoint_of, time.time())
-    finally:
-        database.close()
 
 
 def cancel_retired(database: Database, endpoint_of: Mapping[str, str], now: float) -> int:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.arrays import array_literal
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import predictions, requests
 
 __all__ = ["roll_up"]
@@ -19,6 +20,8 @@ def roll_up(connection: Connection, ids: Sequence[str], now: str) -> Sequence[st
     """
     if not ids:
         return []
+    if connection.dialect.name == "postgresql":
+        return connection.exec_driver_sql(_ON_POSTGRESQL, (array_literal(ids), now)).scalars().all()
     return connection.execute(_ROLL_UP, {"ids": json_ids(ids), "now": now}).scalars().all()
 
 
@@ -31,9 +34,9 @@ _tally = (
     )
     .join(requests, requests.c.id == predictions.c.request_id)
     .where(
-        predictions.c.request_id.in_(elements_of(bindparam("ids"))),
+        among(predictions.c.request_id, bindparam("ids")),
         predictions.c.visible,
-        predictions.c.deployment.in_(elements_of(requests.c.deployments)),
+        among(predictions.c.deployment, requests.c.deployments),
     )
     .group_by(predictions.c.request_id)
     .subquery("tally")
@@ -48,3 +51,22 @@ _ROLL_UP = (
     .values(status=_tally.c.status, completed_at=bindparam("now"))
     .returning(requests.c.id)
 )
+
+# PostgreSQL chooses by its statistics which side of a join it reads first, and with those of a table that has just been
+# filled it has read all of `requests` for each id. Here nothing is left to choose: what is LATERAL is looked up id by
+# id, and so is the row of an upsert; the rows are there, so that none is ever inserted.
+_ON_POSTGRESQL = """
+INSERT INTO requests AS known (id, endpoint, owed, status, instances_hash, created_at)
+SELECT touched.id, '', tally.answered, tally.status, '', ''
+FROM unnest(%s::text[]) AS touched (id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS answered,
+        CASE WHEN min(answer.status) = max(answer.status) THEN min(answer.status) ELSE 'partial' END AS status
+    FROM requests AS asked JOIN predictions AS answer ON answer.request_id = asked.id
+    WHERE asked.id = touched.id AND answer.visible AND asked.deployments::jsonb ? answer.deployment
+) AS tally
+WHERE tally.answered > 0
+ON CONFLICT (id) DO UPDATE SET status = excluded.status, completed_at = %s
+WHERE known.owed = excluded.owed AND known.status <> excluded.status
+RETURNING known.id
+"""

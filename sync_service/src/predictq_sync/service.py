@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 
 from predictq.brokers import Broker, Subscription, open_broker
-from predictq.loop import Handler, Limits, Loop
+from predictq.garbage import settle_garbage_collection
+from predictq.loop import Handler, Limits, Loop, Rounds
 from predictq.members import member_name
 from predictq.names import Names
-from predictq.process import run_process
+from predictq.process import Running, run_process
 from predictq.settings import Settings
+from predictq.starting import ensure_topics, patiently
+from predictq.storage import Storage
 from predictq.topology import topology_of
-from predictq_sync.database import Database
+from predictq_sync.database import Database, opened
 from predictq_sync.dead_letters import DeadLetterKeeper
+from predictq_sync.jobs.forgetting import forgetting
+from predictq_sync.jobs.result_files import ResultFiles
+from predictq_sync.jobs.results import JobResults
 from predictq_sync.ledger import Ledger
 from predictq_sync.migrations import upgrade
 from predictq_sync.prune import Retention
@@ -20,6 +26,8 @@ from predictq_sync.store import Store
 __all__ = ["build_loops", "prepare", "run"]
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+RESULT_FILES_SECONDS = 1.0
+"""How soon it is looked again whether a job is over."""
 
 
 def run(settings: Settings) -> int:
@@ -32,36 +40,39 @@ def run(settings: Settings) -> int:
         broker.close()
 
     sinks = Sinks(database, open_sinks(settings))
-    _ensure_topics(settings, broker)
-    upgrade(database)
+    ensure_topics(broker, topology_of(settings))
+    patiently(lambda: upgrade(database))
     loops = build_loops(settings, broker=broker, database=database, sinks=sinks)
+    settle_garbage_collection()
     return run_process("sync", loops, grace_seconds=settings.sync.grace_seconds, close=close)
 
 
 def prepare(settings: Settings) -> None:
     """Bring the database up to date before any process of this installation starts."""
-    database = Database(settings.database_url())
-    try:
-        upgrade(database)
-    finally:
-        database.close()
+    with opened(settings.database_url()) as database:
+        patiently(lambda: upgrade(database))
 
 
-def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Loop]:
-    """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own."""
+def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Running]:
+    """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own; and
+    what writes the result files of jobs, which none of them waits for.
+    """
     names = Names(settings.prefix)
     limits = Limits(settings.sync.max_batch_size, MAX_BATCH_BYTES, settings.sync.max_batch_wait_seconds)
     endpoints = tuple(settings.endpoints)
     ledger = Ledger(database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin)
     store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks)
-    keeper = DeadLetterKeeper(database=database, limits=limits, housekeeping=Retention(database, settings.retention))
+    storage = Storage(settings.storage_url(), settings.jobs.storage_options)
+    retention = Retention(database, settings.retention, forgetting(database, storage))
+    keeper = DeadLetterKeeper(database=database, limits=limits, housekeeping=retention)
     handlers: dict[str, Handler] = {
         names.ledger_group: ledger,
         names.store_group: store,
         names.dead_letters_group: keeper,
     }
     member = member_name()
-    return [
+    result_files = ResultFiles(database, JobResults(database, storage), settings.jobs.storage_options)
+    loops = [
         Loop(
             name=group.name.removeprefix(f"{settings.prefix}."),
             broker=broker,
@@ -76,11 +87,4 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         for group in topology_of(settings).groups
         if group.name in handlers
     ]
-
-
-def _ensure_topics(settings: Settings, broker: Broker) -> None:
-    admin = broker.admin()
-    try:
-        admin.ensure(topology_of(settings))
-    finally:
-        admin.close()
+    return [*loops, Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS)]

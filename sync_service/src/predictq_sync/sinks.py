@@ -13,7 +13,7 @@ from predictq.errors import SettingsError, Unavailable
 from predictq.settings import Settings, SinkSettings
 from predictq_sync.database import Database
 from predictq_sync.prediction_rows import PredictionRow
-from predictq_sync.statements import elements_of, json_ids
+from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import predictions
 
 __all__ = ["Sink", "Sinks", "open_sinks"]
@@ -102,6 +102,6 @@ def _open(name: str, sink: SinkSettings, settings: Settings) -> Sink:
 
 _COMMITTED = (
     select(predictions)
-    .where(predictions.c.request_id.in_(elements_of(bindparam("ids"))))
+    .where(among(predictions.c.request_id, bindparam("ids")))
     .order_by(predictions.c.request_id, predictions.c.deployment)
 )

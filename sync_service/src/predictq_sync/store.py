@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import or_
 
 from predictq.brokers import Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
@@ -14,21 +14,33 @@ from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
 from predictq.messages import BatchEvent, PredictionEvent
 from predictq.names import Names
-from predictq_sync.announcing import announcement
-from predictq_sync.bodies import bodies_of
+from predictq_sync.announcing import announcement, finished_among
 from predictq_sync.database import Database
-from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
-from predictq_sync.rollup import roll_up
+from predictq_sync.prediction_rows import PredictionRow
 from predictq_sync.skimming import EMITTED, time_or
 from predictq_sync.statements import BulkInsert, Insert
-from predictq_sync.tables import batches, predictions, requests
+from predictq_sync.tables import batches
+from predictq_sync.writing import Stored, writer_of
 
 __all__ = ["Store"]
 
 log = logging.getLogger(__name__)
 
-STUB_COLUMNS = ("id", "endpoint", "status", "instances_hash", "created_at")
+SPLIT_ROWS = 400
+"""From here on two transactions at once take less time than one, where the database can do both."""
 BATCH_COLUMNS = tuple(column.name for column in batches.columns)
+
+
+class Written(NamedTuple):
+    """What one transaction is to write."""
+
+    rows: list[PredictionRow]
+    hashes: list[str]
+    """Of the instances that the rows answer, one each."""
+    batch_rows: list[tuple[Any, ...]]
+    redelivered: list[str]
+    """Ids of requests whose predictions have been given to a process before."""
+    now: str
 
 
 class Store:
@@ -52,13 +64,13 @@ class Store:
         self._limits = limits
         self._after_commit = after_commit
         self._clock = clock
-        self._unannounced: list[str] = []
+        self._unannounced: dict[str, None] = {}
         self._place_of: dict[str, tuple[str, bool]] = {}
         for name in endpoints:
             self._place_of[names.predictions(name)] = (name, True)
             self._place_of[names.shadow_predictions(name)] = (name, False)
-        self._lock_requests = BulkInsert(database.dialect, requests, STUB_COLUMNS, _lock_known)
-        self._insert = BulkInsert(database.dialect, predictions, PREDICTION_COLUMNS, first_terminal_wins)
+        self._writer = writer_of(database.dialect)
+        self._threads = ThreadPoolExecutor(1, "store") if self._writer.connections > 1 else None
         self._insert_batches = BulkInsert(database.dialect, batches, BATCH_COLUMNS, _first_stays)
 
     def limits(self) -> Limits:
@@ -69,6 +81,7 @@ class Store:
         rows: list[PredictionRow] = []
         hashes: list[str] = []
         batch_rows: list[tuple[Any, ...]] = []
+        redelivered: list[str] = []
         for record in records:
             try:
                 event = self._event(record)
@@ -81,11 +94,13 @@ class Store:
             else:
                 rows.append(_prediction_row(event, record, self._place_of[record.topic][1]))
                 hashes.append(event["data"]["instances_hash"])
+                if record.redeliveries:
+                    redelivered.append(event["data"]["request_id"])
         now = self._clock()
         if rows or batch_rows:
-            kept = self._commit(rows, hashes, batch_rows, wire_time(now))
+            kept = self._commit(Written(rows, hashes, batch_rows, redelivered, wire_time(now)))
             self._after_commit(kept)
-        finished, self._unannounced = self._unannounced, []
+        finished, self._unannounced = list(self._unannounced), {}
         return Outcome(verdicts, announcement(self._names, finished, now))
 
     def buried(self, record: Record, reason: str) -> Sequence[Message]:  # noqa: ARG002 - nothing stands for it
@@ -101,69 +116,49 @@ class Store:
             raise BadMessage(f"data/endpoint: is {event['data']['endpoint']!r} on a topic of {endpoint!r}")
         return event
 
-    def _commit(
-        self,
-        rows: Sequence[PredictionRow],
-        hashes: Sequence[str],
-        batch_rows: Sequence[tuple[Any, ...]],
-        now: str,
-    ) -> Sequence[PredictionRow]:
-        """One transaction; the rows that answer what their request's id stands for."""
-        stubs: dict[str, tuple[str, ...]] = {}
-        for row, instances_hash in zip(rows, hashes, strict=True):
-            if row.request_id not in stubs:
-                stubs[row.request_id] = (row.request_id, row.endpoint, "queued", instances_hash, row.created_at)
-        # In the order of ids, as every writer: two that want the same rows then wait for, and never lock, each other.
-        ids = sorted(stubs)
-        kept: Sequence[PredictionRow] = ()
-        finished: Sequence[str] = ()
-        dropped = 0
-        with self._database.write() as connection:
-            if ids:
-                if self._lock_requests(connection, [stubs[identifier] for identifier in ids]):
-                    bodies = bodies_of(connection, ids)
-                else:
-                    bodies = {identifier: (stub[1], stub[3]) for identifier, stub in stubs.items()}
-                kept = [r for r, h in zip(rows, hashes, strict=True) if bodies[r.request_id] == (r.endpoint, h)]
-                dropped = len(rows) - len(kept)
-                kept = _one_each(kept)
-            if kept:
-                self._insert(connection, kept)
-                finished = roll_up(connection, ids, now)
-            if batch_rows:
-                self._insert_batches(connection, batch_rows)
-        # Kept until they are handed on: the rows of a batch that comes again have changed already.
-        self._unannounced += finished
+    def _commit(self, whole: Written) -> Sequence[PredictionRow]:
+        """The rows that answer what their request's id stands for, once all is committed."""
+        if self._threads is None or len(whole.rows) < SPLIT_ROWS:
+            stored = [self._write(whole)]
+        else:
+            first, second = _split(whole)
+            other = self._threads.submit(self._write, second)
+            try:
+                stored = [self._write(first)]
+            finally:
+                # Not given up half-way: the same records may come again at once.
+                wait([other])
+            stored.append(other.result())
+        dropped = sum(each.dropped for each in stored)
         if dropped:
             self.conflicts += dropped
             log.warning("%d prediction(s) dropped: their ids were taken by other instances or endpoints", dropped)
-        return kept
+        return [row for each in stored for row in each.kept]
+
+    def _write(self, part: Written) -> Stored:
+        """One transaction."""
+        stored = Stored((), 0, ())
+        with self._database.write() as connection:
+            if part.rows:
+                stored = self._writer.store(connection, part.rows, part.hashes, part.now)
+            if part.batch_rows:
+                self._insert_batches(connection, part.batch_rows)
+            finished = [*stored.finished, *finished_among(connection, part.redelivered)]
+        # Kept until they are handed on: the rows of a batch that comes again have changed already.
+        self._unannounced.update(dict.fromkeys(finished))
+        return stored
 
 
-def _one_each(rows: Sequence[PredictionRow]) -> Sequence[PredictionRow]:
-    """Of the rows of one (request, deployment) the one that would be left if they came one by one."""
-    last = {(row.request_id, row.deployment): row for row in rows}
-    if len(last) == len(rows):
-        return rows
-    left: dict[tuple[str, str], PredictionRow] = {}
-    for row in rows:
-        first = left.setdefault((row.request_id, row.deployment), row)
-        if first.status == "failed" and row.redrive > first.redrive:
-            left[row.request_id, row.deployment] = row
-    return list(left.values())
-
-
-def _lock_known(insert: Any) -> Insert:
-    """A stub for what is new; what is there is locked (PostgreSQL locks what its WHERE refuses, too).
-
-    It writes nothing, and says so by its count, when all ids are there and stand for the same bodies.
-    """
-    new = insert.excluded
-    other = or_(requests.c.instances_hash != new.instances_hash, requests.c.endpoint != new.endpoint)
-    statement: Insert = insert.on_conflict_do_update(
-        index_elements=[requests.c.id], set_={"status": requests.c.status}, where=other
-    )
-    return statement
+def _split(whole: Written) -> tuple[Written, Written]:
+    """In two, all that belongs to one request in one of them."""
+    parts = tuple(Written([], [], [], [], whole.now) for _ in range(2))
+    for row, instances_hash in zip(whole.rows, whole.hashes, strict=True):
+        part = parts[hash(row.request_id) & 1]
+        part.rows.append(row)
+        part.hashes.append(instances_hash)
+    parts[0].batch_rows.extend(whole.batch_rows)
+    parts[0].redelivered.extend(whole.redelivered)
+    return parts[0], parts[1]
 
 
 def _first_stays(insert: Any) -> Insert:

@@ -21,9 +21,22 @@ from sqlalchemy import (
     Text,
     cast,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import UserDefinedType
 
-__all__ = ["JsonText", "batches", "dead_letters", "metadata", "predictions", "requests", "watermarks"]
+__all__ = [
+    "JsonText",
+    "batches",
+    "chunks",
+    "dead_letters",
+    "job_requests",
+    "job_results",
+    "jobs",
+    "metadata",
+    "predictions",
+    "requests",
+    "watermarks",
+]
 
 
 class JsonText(UserDefinedType[str]):
@@ -40,13 +53,19 @@ class JsonText(UserDefinedType[str]):
         return cast(colexpr, Text)
 
 
+Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Text of an index, in the order of its characters: cheap to compare, and the order in which Python sorts ids."""
+FILL_PERCENT = 50
+"""Of a page of `requests` on PostgreSQL: every row is written twice, and beside its first version the second one needs
+no new entry in any index."""
+
 metadata = MetaData()
 
 requests = Table(
     "requests",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("endpoint", Text, nullable=False),
+    Column("id", Key, primary_key=True),
+    Column("endpoint", Key, nullable=False),
     # The visible deployments that owe an answer; null in a stub.
     Column("deployments", JsonText),
     # How many of them; null in a stub, which a prediction left before the ledger came.
@@ -54,19 +73,20 @@ requests = Table(
     Column("status", Text, nullable=False),
     Column("instances_hash", Text, nullable=False),
     Column("metadata", JsonText),
-    Column("created_at", Text, nullable=False),
+    Column("created_at", Key, nullable=False),
     Column("deadline", Text),
     # When the status last changed from or between terminal ones.
     Column("completed_at", Text),
     Index("requests_by_endpoint", "endpoint", "created_at"),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": FILL_PERCENT},
 )
 
 predictions = Table(
     "predictions",
     metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("deployment", Text, primary_key=True),
+    Column("request_id", Key, primary_key=True),
+    Column("deployment", Key, primary_key=True),
     Column("endpoint", Text, nullable=False),
     # Null where no model was asked: cancelled before its turn.
     Column("model_version", Text),
@@ -84,7 +104,7 @@ predictions = Table(
 batches = Table(
     "batches",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Key, primary_key=True),
     Column("endpoint", Text, nullable=False),
     Column("deployment", Text, nullable=False),
     Column("model_version", Text, nullable=False),
@@ -94,7 +114,7 @@ batches = Table(
     Column("size", Integer, nullable=False),
     Column("ingested_at", Text, nullable=False),
     Column("started_at", Text, nullable=False),
-    Column("finished_at", Text, nullable=False),
+    Column("finished_at", Key, nullable=False),
     Column("status", Text, nullable=False),
     Index("batches_by_time", "finished_at"),
 )
@@ -103,7 +123,7 @@ dead_letters = Table(
     "dead_letters",
     metadata,
     # Derived from group and origin, so that a redelivery is no second row.
-    Column("id", Text, primary_key=True),
+    Column("id", Key, primary_key=True),
     Column("endpoint", Text, nullable=False),
     Column("group_name", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -119,11 +139,93 @@ dead_letters = Table(
     # The original headers.
     Column("headers", JsonText, nullable=False),
     Column("published_at", Text, nullable=False),
-    Column("dead_at", Text, nullable=False),
+    Column("dead_at", Key, nullable=False),
     # open or redriven
     Column("state", Text, nullable=False),
     Column("redriven_at", Text),
     Index("dead_letters_by_time", "dead_at"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("endpoint", Key, nullable=False),
+    # queued, running, completed, failed or cancelled
+    Column("status", Text, nullable=False),
+    # What was asked for: source, keep, id_column.
+    Column("asked", JsonText),
+    Column("metadata", JsonText),
+    # All rows of the file; null until it was read to its end.
+    Column("rows", Integer),
+    Column("reason", Text),
+    Column("created_at", Key, nullable=False),
+    Column("planned_at", Text),
+    Column("started_at", Text),
+    Column("completed_at", Key),
+    Index("jobs_by_time", "created_at"),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("job_id", Key, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    # ingested, processing or done
+    Column("state", Text, nullable=False),
+    Column("first_row", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    # Columns that go to the result as they are.
+    Column("carried", JsonText, nullable=False),
+    # Null until it is cut.
+    Column("requests", Integer),
+    # Rows that no request was made of.
+    Column("refused", Integer),
+    # Rows by what became of them; null until it is done.
+    Column("succeeded", Integer),
+    Column("failed", Integer),
+    Column("expired", Integer),
+    Column("cancelled", Integer),
+    Column("ingested_at", Text, nullable=False),
+    Column("processing_at", Text),
+    Column("done_at", Text),
+    sqlite_with_rowid=False,
+)
+
+# Which rows a request of a job holds. Requests of no job have none, and cost nothing.
+job_requests = Table(
+    "job_requests",
+    metadata,
+    Column("job_id", Key, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("first_row", Integer, primary_key=True),
+    Column("request_id", Key, nullable=False),
+    Column("rows", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Where the results of jobs are to be written to, and whether they are.
+job_results = Table(
+    "job_results",
+    metadata,
+    Column("job_id", Key, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    # open, written, or none where there is nothing to write
+    Column("state", Text, nullable=False),
+    Column("written_at", Text),
+    # Why it is not written, or was not the last time.
+    Column("error", Text),
+    # Until when a process is at it, and which.
+    Column("claim", Text),
+)
+Index(
+    "job_results_open",
+    job_results.c.job_id,
+    sqlite_where=job_results.c.state == "open",
+    postgresql_where=job_results.c.state == "open",
 )
 
 watermarks = Table(

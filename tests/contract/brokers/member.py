@@ -4,23 +4,26 @@ import os
 import sys
 
 from predictq.brokers import Done, Message, Subscription, open_broker
+from predictq.names import Names
 
 
-def main(url: str, claim_seconds: float) -> None:
+def main(url: str, prefix: str, claim_seconds: float) -> None:
     """Serve for ever; says so on standard output once it is there."""
+    names = Names(prefix)
+    retries, predictions = names.retries("e", "a"), names.predictions("e")
     subscription = Subscription(
-        topics=("t.e.retries.a", "t.e.requests", "t.e.bulk"),
+        topics=(retries, names.requests("e"), names.bulk("e")),
         member=f"process-{os.getpid()}",
-        group="t.e.a",
-        retry_topic="t.e.retries.a",
+        group=names.workers("e", "a"),
+        retry_topic=retries,
         claim_seconds=claim_seconds,
     )
     consumer = open_broker(url).consumer(subscription)
     print("ready", flush=True)
     while True:
         batch = consumer.poll(20, 1 << 20, 0.0)
-        consumer.settle(batch, [Done((Message("t.e.predictions", record.value, record.key),)) for record in batch])
+        consumer.settle(batch, [Done((Message(predictions, record.value, record.key),)) for record in batch])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

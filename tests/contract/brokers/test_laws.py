@@ -5,7 +5,7 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.contract.brokers.conftest import DEAD_LETTERS, GROUP, KEEPER, PREDICTIONS, REQUESTS, STORE, Rig
+from tests.contract.brokers.conftest import Rig
 
 from predictq.brokers import Dead, Done, Isolate, Message, Record, Release, Retry, Verdict
 
@@ -17,10 +17,10 @@ steps = st.lists(
 )
 
 
-def verdict_of(kind: str, record: Record) -> Verdict:
+def verdict_of(rig: Rig, kind: str, record: Record) -> Verdict:
     verdicts: dict[str, Verdict] = {
-        "done": Done((Message(PREDICTIONS, record.value, record.key),)),
-        "dead": Dead("why", (Message(PREDICTIONS, record.value, record.key),)),
+        "done": Done((Message(rig.predictions, record.value, record.key),)),
+        "dead": Dead("why", (Message(rig.predictions, record.value, record.key),)),
         "retry": Retry(0.0),
         "isolate": Isolate(),
         "release": Release(),
@@ -43,7 +43,7 @@ def test_any_sequence_of_verdicts_loses_nothing_and_doubles_nothing(
     for who, size, kinds in steps:
         batch = members[who].poll(size, 1 << 20, 0.0)
         judged = list(zip(kinds, batch, strict=False))
-        assert members[who].settle(batch, [verdict_of(kind, record) for kind, record in judged]) == 0
+        assert members[who].settle(batch, [verdict_of(rig, kind, record) for kind, record in judged]) == 0
         dead += sum(kind == "dead" for kind, _ in judged)
     if leaves:
         members[0].close()
@@ -51,11 +51,11 @@ def test_any_sequence_of_verdicts_loses_nothing_and_doubles_nothing(
     while rig.left():
         for member in members:
             batch = member.poll(100, 1 << 20, 0.0)
-            member.settle(batch, [verdict_of("done", record) for record in batch])
-    emitted = rig.served(rig.consumer(group=STORE), len(keys))
+            member.settle(batch, [verdict_of(rig, "done", record) for record in batch])
+    emitted = rig.served(rig.consumer(group=rig.store), len(keys))
     assert Counter(int(record.value) for record in emitted) == Counter(range(len(keys)))
-    assert rig.lag(PREDICTIONS, STORE).ready == 0
-    assert rig.lag(DEAD_LETTERS, KEEPER).ready == dead
+    assert rig.lag(rig.predictions, rig.store).ready == 0
+    assert rig.lag(rig.dead_letters, rig.keeper).ready == dead
     rig.close()
 
 
@@ -69,7 +69,7 @@ def test_order_within_a_key_survives_any_batching_and_any_release_of_whole_batch
     keys: list[str], sizes: list[int], released: set[int]
 ) -> None:
     rig = Rig(f"memory://{uuid.uuid4().hex}")
-    consumer = rig.consumer(REQUESTS, group=GROUP, idle_seconds=0.0)
+    consumer = rig.consumer(rig.requests, group=rig.group, idle_seconds=0.0)
     for i, key in enumerate(keys):
         rig.publish(f"{i}", key=key)
     seen: list[Record] = []

@@ -1,22 +1,10 @@
 """Publishing and polling: what comes, to whom, in what order and in what portions."""
 
-import threading
 import time
 
 import pytest
-from tests.contract.brokers.conftest import (
-    BULK,
-    GROUP,
-    HINTS,
-    OTHER_GROUP,
-    PATIENCE,
-    REQUESTS,
-    RETRIES,
-    Rig,
-    eventually,
-    topology,
-    values,
-)
+from tests.beside import running
+from tests.contract.brokers.conftest import PATIENCE, Rig, eventually, values
 
 from predictq.brokers import Done, Message
 from predictq.brokers.partitions import partition_of
@@ -27,9 +15,9 @@ from predictq.topology import GroupSpec, Topology
 def test_a_message_arrives_as_it_was_sent(rig: Rig) -> None:
     consumer = rig.consumer()
     before = time.time()
-    rig.producer.publish([Message(REQUESTS, b"\x00\xff body", b"\x01key", {"origin": "file", "tür": "auf"})])
+    rig.producer.publish([Message(rig.requests, b"\x00\xff body", b"\x01key", {"origin": "file", "tür": "auf"})])
     [record] = rig.served(consumer, 1)
-    assert record.topic == REQUESTS
+    assert record.topic == rig.requests
     assert (record.value, record.key) == (b"\x00\xff body", b"\x01key")
     assert dict(record.headers) == {"origin": "file", "tür": "auf"}
     assert before - 1 <= record.published_at <= time.time() + 1
@@ -54,7 +42,7 @@ def test_what_is_settled_does_not_come_again(rig: Rig) -> None:
 
 
 def test_every_group_gets_every_message(rig: Rig) -> None:
-    mine, theirs = rig.consumer(), rig.consumer(group=OTHER_GROUP)
+    mine, theirs = rig.consumer(), rig.consumer(group=rig.other_group)
     rig.publish("a", "b", "c")
     assert sorted(values(rig.served(mine, 3))) == ["a", "b", "c"]
     assert sorted(values(rig.served(theirs, 3))) == ["a", "b", "c"]
@@ -99,20 +87,28 @@ def test_three_members_hold_all_partitions(rig: Rig) -> None:
 
 def test_a_new_group_starts_at_the_end(rig: Rig) -> None:
     rig.publish("before")
-    spec = topology()
-    rig.admin.ensure(Topology(spec.prefix, spec.topics, (*spec.groups, GroupSpec("t.e.c", (REQUESTS,)))))
+    spec = rig.topology()
+    rig.admin.ensure(
+        Topology(spec.prefix, spec.topics, (*spec.groups, GroupSpec(f"{rig.prefix}.e.c", (rig.requests,))))
+    )
     rig.publish("after")
-    consumer = rig.consumer(group="t.e.c")
+    consumer = rig.consumer(group=f"{rig.prefix}.e.c")
     assert values(rig.served(consumer, 1)) == ["after"]
     assert rig.nothing_for(consumer)
 
 
 def test_a_new_group_may_start_at_the_beginning(rig: Rig) -> None:
     rig.publish("before")
-    spec = topology()
-    rig.admin.ensure(Topology(spec.prefix, spec.topics, (*spec.groups, GroupSpec("t.e.c", (REQUESTS,), "beginning"))))
+    spec = rig.topology()
+    latecomer = GroupSpec(f"{rig.prefix}.e.c", (rig.requests,), "beginning")
+    replaying = Topology(spec.prefix, spec.topics, (*spec.groups, latecomer))
+    if not rig.guarantees.replays:
+        with pytest.raises(UserMistake, match="beginning"):
+            rig.admin.ensure(replaying)
+        return
+    rig.admin.ensure(replaying)
     rig.publish("after")
-    assert sorted(values(rig.served(rig.consumer(group="t.e.c"), 2))) == ["after", "before"]
+    assert sorted(values(rig.served(rig.consumer(group=f"{rig.prefix}.e.c"), 2))) == ["after", "before"]
 
 
 def test_messages_of_one_key_keep_their_order(rig: Rig) -> None:
@@ -178,18 +174,16 @@ def test_one_message_always_fits(rig: Rig) -> None:
 
 def test_the_first_message_wakes_a_poll_and_then_it_fills(rig: Rig) -> None:
     consumer = rig.consumer(idle_seconds=PATIENCE)
-    rig.nothing_for(rig.consumer(group=OTHER_GROUP))
+    rig.nothing_for(rig.consumer(group=rig.other_group))
 
     def feed() -> None:
         with_own = rig.broker.producer()
         for i in range(5):
-            with_own.publish([Message(REQUESTS, f"{i}".encode())])
+            with_own.publish([Message(rig.requests, f"{i}".encode())])
         with_own.close()
 
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    batch = consumer.poll(5, 1 << 20, PATIENCE)
-    feeder.join()
+    with running(feed):
+        batch = consumer.poll(5, 1 << 20, PATIENCE)
     assert sorted(values(list(batch))) == ["0", "1", "2", "3", "4"]
 
 
@@ -222,26 +216,16 @@ def test_a_poll_for_nothing_returns_after_its_idle_time(rig: Rig) -> None:
 
 def test_topics_are_read_in_order_of_precedence(rig: Rig) -> None:
     consumer = rig.consumer()
-    rig.publish(*["bulk"] * 20, topic=BULK)
+    rig.publish(*["bulk"] * 20, topic=rig.bulk)
     rig.publish(*["request"] * 20)
-    rig.publish(*["retry"] * 20, topic=RETRIES)
+    rig.publish(*["retry"] * 20, topic=rig.retries)
     assert values(rig.served(consumer, 60)) == ["retry"] * 20 + ["request"] * 20 + ["bulk"] * 20
 
 
-def test_a_second_poll_before_settling_is_refused(rig: Rig) -> None:
-    consumer = rig.consumer()
-    rig.publish("a", "b")
-    batch = consumer.poll(1, 1 << 20, 0.0)
-    with pytest.raises(RuntimeError, match="in hand"):
-        consumer.poll(1, 1 << 20, 0.0)
-    assert consumer.settle(batch, [Done()]) == 0
-    assert len(rig.served(consumer, 1)) == 1
-
-
 def test_a_broadcast_hears_what_is_published_from_now_on_and_everybody_hears_it(rig: Rig) -> None:
-    rig.publish("before", topic=HINTS)
-    first, second = rig.consumer(HINTS, group=None), rig.consumer(HINTS, group=None)
-    rig.publish("after", "later", topic=HINTS)
+    rig.publish("before", topic=rig.hints)
+    first, second = rig.consumer(rig.hints, group=None), rig.consumer(rig.hints, group=None)
+    rig.publish("after", "later", topic=rig.hints)
     assert values(rig.served(first, 2)) == ["after", "later"]
     assert values(rig.served(second, 2)) == ["after", "later"]
     assert rig.nothing_for(first)
@@ -251,33 +235,33 @@ def test_a_message_above_the_limit_is_refused_and_nothing_of_the_call_is_sent(ri
     consumer = rig.consumer()
     limit = rig.broker.max_message_bytes
     with pytest.raises(MessageTooLarge) as caught:
-        rig.producer.publish([Message(REQUESTS, b"small"), Message(REQUESTS, bytes(limit + 1))])
-    assert (caught.value.topic, caught.value.size, caught.value.limit) == (REQUESTS, limit + 1, limit)
+        rig.producer.publish([Message(rig.requests, b"small"), Message(rig.requests, bytes(limit + 1))])
+    assert (caught.value.topic, caught.value.size, caught.value.limit) == (rig.requests, limit + 1, limit)
     assert rig.nothing_for(consumer)
 
 
 def test_a_message_at_the_limit_arrives(rig: Rig) -> None:
     consumer = rig.consumer()
-    rig.producer.publish([Message(REQUESTS, bytes(rig.broker.max_message_bytes))])
+    rig.producer.publish([Message(rig.requests, bytes(rig.broker.max_message_bytes))])
     [record] = rig.served(consumer, 1)
     assert len(record.value) == rig.broker.max_message_bytes
 
 
 def test_publishing_to_an_unknown_topic_is_the_callers_mistake_and_sends_nothing(rig: Rig) -> None:
     consumer = rig.consumer()
-    with pytest.raises(UserMistake, match=r"t\.e\.nowhere .*topics ensure"):
-        rig.producer.publish([Message(REQUESTS, b"x"), Message("t.e.nowhere", b"x")])
+    with pytest.raises(UserMistake, match=rf"{rig.nowhere} .*topics ensure"):
+        rig.producer.publish([Message(rig.requests, b"x"), Message(rig.nowhere, b"x")])
     assert rig.nothing_for(consumer)
 
 
 def test_reading_an_unknown_topic_is_the_callers_mistake(rig: Rig) -> None:
-    with pytest.raises(UserMistake, match=r"t\.e\.nowhere .*topics ensure"):
-        rig.nothing_for(rig.consumer("t.e.nowhere", group=GROUP))
+    with pytest.raises(UserMistake, match=rf"{rig.nowhere} .*topics ensure"):
+        rig.nothing_for(rig.consumer(rig.nowhere, group=rig.group))
 
 
 def test_reading_for_an_unknown_group_is_the_callers_mistake(rig: Rig) -> None:
-    with pytest.raises(UserMistake, match=r"t\.e\.nobody .*topics ensure"):
-        rig.nothing_for(rig.consumer(group="t.e.nobody"))
+    with pytest.raises(UserMistake, match=rf"{rig.prefix}\.e\.nobody .*topics ensure"):
+        rig.nothing_for(rig.consumer(group=f"{rig.prefix}.e.nobody"))
 
 
 def test_publishing_nothing_is_fine(rig: Rig) -> None:

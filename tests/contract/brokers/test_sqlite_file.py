@@ -11,7 +11,8 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.brokers.conftest import BULK, PREDICTIONS, REQUESTS, STORE, Rig, eventually
+from tests.beside import running_process
+from tests.contract.brokers.conftest import Rig, eventually
 
 from predictq.brokers import Done, Message, open_broker
 from predictq.brokers.sqlite import connection, schema
@@ -32,21 +33,18 @@ def url(file: Path) -> str:
 
 
 @contextmanager
-def member(url: str) -> Iterator[subprocess.Popen[str]]:
+def member(rig: Rig) -> Iterator[subprocess.Popen[str]]:
     """A consumer process that has been killed at the end."""
-    command = [sys.executable, str(MEMBER), url, "0.6"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, str(MEMBER), rig.url, rig.prefix, "0.6"]
+    with running_process(command) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+        yield process
 
 
 def test_another_process_is_served_and_serves(rig: Rig, url: str) -> None:
-    store = rig.consumer(group=STORE)
-    with member(url):
+    store = rig.consumer(group=rig.store)
+    with member(rig):
         rig.publish("a", "b")
         assert sorted(record.value for record in rig.served(store, 2)) == [b"a", b"b"]
 
@@ -62,32 +60,32 @@ def test_kills_lose_nothing_and_double_nothing(rig: Rig, url: str) -> None:
             sent += 50
 
     dice = random.Random(7)
-    with member(url):
+    with member(rig):
         for _ in range(5):
-            with member(url) as victim:
+            with member(rig) as victim:
                 until = time.monotonic() + dice.uniform(0.1, 0.4)
                 publish_until(lambda until=until: time.monotonic() > until)  # type: ignore[misc]
                 victim.kill()
                 victim.wait()
         eventually(lambda: rig.left() == 0, "everything is served")
-    emitted = rig.served(rig.consumer(group=STORE), sent)
+    emitted = rig.served(rig.consumer(group=rig.store), sent)
     assert Counter(int(record.value) for record in emitted) == Counter(range(sent))
-    assert rig.lag(PREDICTIONS, STORE).ready == 0
+    assert rig.lag(rig.predictions, rig.store).ready == 0
 
 
 def test_what_is_lost_while_a_poll_reads_is_not_handed_out(rig: Rig, file: Path) -> None:
     consumer = rig.consumer(claim_seconds=60.0)
     rig.nothing_for(consumer)
-    rig.publish("mine", "theirs", topic=BULK)
-    rig.publish("theirs", topic=REQUESTS)
+    rig.publish("mine", "theirs", topic=rig.bulk)
+    rig.publish("theirs", topic=rig.requests)
     thief = apsw.Connection(str(file))
     thief.execute(
         "UPDATE offsets SET owner='thief', epoch=epoch+1 WHERE tp IN (SELECT tp FROM partitions WHERE topic=?)",
-        (REQUESTS,),
+        (rig.requests,),
     )
     thief.close()
     batch = consumer.poll(10, 1 << 20, 0.0)
-    assert {record.topic for record in batch} == {BULK}
+    assert {record.topic for record in batch} == {rig.bulk}
     assert consumer.settle(batch, [Done()] * len(batch)) == 0
 
 
@@ -134,7 +132,7 @@ def test_a_publish_that_fails_sends_nothing_and_works_later(trouble: Trouble, ri
     broker = open_broker(rig.url)
     assert isinstance(broker, SqliteBroker)
     producer = broker.producer()
-    messages = [Message(REQUESTS, bytes(10_000)) for _ in range(50)]
+    messages = [Message(rig.requests, bytes(10_000)) for _ in range(50)]
     with trouble(file, producer._connection.db), pytest.raises(BrokerUnavailable, match=r"broker\.db"):
         producer.publish(messages)
     assert rig.lag().ready == 0
@@ -148,13 +146,13 @@ def test_a_settle_that_fails_changes_nothing_and_works_later(trouble: Trouble, u
     consumer = rig.consumer()
     rig.publish("a", "b")
     batch = consumer.poll(10, 1 << 20, 0.0)
-    verdicts = [Done(tuple(Message(PREDICTIONS, bytes(10_000)) for _ in range(30)))] * 2
+    verdicts = [Done(tuple(Message(rig.predictions, bytes(10_000)) for _ in range(30)))] * 2
     own = consumer._connection.db  # type: ignore[attr-defined]
     with trouble(file, own), pytest.raises(BrokerUnavailable):
         consumer.settle(batch, verdicts)
-    assert (rig.lag().in_flight, rig.lag(PREDICTIONS, STORE).ready) == (2, 0)
+    assert (rig.lag().in_flight, rig.lag(rig.predictions, rig.store).ready) == (2, 0)
     assert consumer.settle(batch, verdicts) == 0
-    assert (rig.lag().in_flight, rig.lag(PREDICTIONS, STORE).ready) == (0, 60)
+    assert (rig.lag().in_flight, rig.lag(rig.predictions, rig.store).ready) == (0, 60)
     rig.close()
 
 

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from predictq.errors import BadMessage
 from predictq.ids import new_id
-from predictq.messages import BATCH, CANCEL, COMMIT, PREDICTION, REQUEST, Codec, hash_of, new_request
+from predictq.messages import BATCH, CANCEL, CHUNK, COMMIT, JOB, PREDICTION, REQUEST, Codec, hash_of, new_request
 
 GOLDEN = Path(__file__).parent / "golden"
 CODECS: dict[str, Codec[Any]] = {
     "batch": BATCH,
     "cancel": CANCEL,
+    "chunk": CHUNK,
     "commit": COMMIT,
+    "job": JOB,
     "prediction": PREDICTION,
     "request": REQUEST,
 }

@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -235,15 +236,46 @@ def test_records_that_came_for_the_third_time_are_handled_alone(
     assert sorted(handler.seen) == [[b"a"], [b"b"], [b"c"]]
 
 
-def test_a_record_that_ends_its_process_while_alone_is_dead_and_was_charged_no_attempt(
+def test_a_record_that_ends_two_processes_while_alone_is_dead_and_was_charged_no_attempt(
     broker: Broker, start: Callable[[Upper], object]
 ) -> None:
     producer = broker.producer()
     producer.publish([Message(RETRIES, value, headers={"alone": "1"}) for value in (b"poison", b"b")])
     producer.close()
-    crash(broker)
+    crash(broker, batches=2)
     start(Upper())
     (dead,) = collect(broker, DEAD, 1)
     assert (dead.value, dead.headers["dead-attempts"]) == (b"poison", "1")
     assert "ended the process" in dead.headers["dead-reason"]
     assert sorted(record.value for record in collect(broker, OUT, 2)) == [b"B", b"buried poison"]
+
+
+def test_a_record_that_was_alone_when_one_process_ended_gets_another_try(
+    broker: Broker, start: Callable[[Upper], object]
+) -> None:
+    producer = broker.producer()
+    producer.publish([Message(RETRIES, b"innocent", headers={"alone": "1"})])
+    producer.close()
+    crash(broker)
+    start(Upper())
+    assert [record.value for record in collect(broker, OUT, 1)] == [b"INNOCENT"]
+
+
+def test_what_something_unavailable_holds_up_is_given_back_before_the_broker_takes_it(
+    broker: Broker, start: Callable[[Upper], tuple[Loop, Stop]], caplog: pytest.LogCaptureFixture
+) -> None:
+    away = threading.Event()
+    away.set()
+
+    def fail_while_away(_: Sequence[Record]) -> None:
+        if away.is_set():
+            raise DatabaseUnavailable("away")
+
+    broker.guarantees = replace(broker.guarantees, hold_seconds=0.4)
+    handler = Upper(fail_while_away)
+    publish(broker, b"a", b"b")
+    start(handler)
+    wait_until(lambda: caplog.text.count("given back") >= 2)
+    away.clear()
+    assert sorted(record.value for record in collect(broker, OUT, 2)) == [b"A", b"B"]
+    wait_until(lambda: settled(broker))

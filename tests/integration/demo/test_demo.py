@@ -7,13 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
 import pytest
+from tests.servers.finding import url_of
+from tests.servers.lending import BROKERS
+from tests.servers.names import variable_of
 
-DEMO = Path(__file__).parents[3] / "examples" / "tumours" / "demo.py"
+from predictq.brokers import open_broker
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "examples" / "tumours" / "demo.py"
 DEADLINE_SECONDS = 280.0
 
 pytestmark = pytest.mark.timeout(300)  # it starts eight processes, two of which import scikit-learn
@@ -24,9 +32,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the demo without a terminal; its working folder lies under `tmp_path`."""
     demos: list[subprocess.Popen[str]] = []
 
-    def start(**environment: str) -> subprocess.Popen[str]:
+    def start(*before: str, **environment: str) -> subprocess.Popen[str]:
         demo = subprocess.Popen(
-            [sys.executable, str(DEMO)],
+            [*before, sys.executable, str(DEMO)],
+            cwd=ROOT,
             env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -76,6 +85,8 @@ def test_it_shows_real_answers_and_leaves_nothing_behind(
     assert min(accuracy) > 90
     assert re.search(r"curl -s http://127\.0\.0\.1:\d+/v1/endpoints/tumours/predictions", said)
     assert re.search(r"tumours-linear: (malignant|benign), [\d.]+% sure", said)
+    assert "answers.csv: 171 rows" in said
+    assert re.search(r"results/monday\S*\.csv", said)
     assert "What to try next" in said
     assert "\x1b" not in said
     assert running_under(tmp_path) == []
@@ -125,3 +136,38 @@ def test_a_killed_demo_leaves_no_process(start: Callable[..., subprocess.Popen[s
     demo.communicate()
 
     wait_until_nothing_runs_under(tmp_path)
+
+
+@pytest.mark.parametrize("broker", sorted(BROKERS))
+def test_on_servers_it_shows_the_same_and_removes_its_topics_and_its_database(
+    broker: str, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    server, scheme = BROKERS[broker]
+    urls = {variable_of(server): url_of(server), variable_of("postgresql"): url_of("postgresql")}
+
+    demo = start(sys.executable, "-m", "tests.servers", "lend", broker, "postgresql", **urls)
+    said, _ = demo.communicate(timeout=DEADLINE_SECONDS)
+
+    assert demo.returncode == 0, said
+    assert f"{broker}: running already ({variable_of(server)}), stays up" in said
+    place = re.search(rf"broker {re.escape(scheme)}://\S+ \(topics (demo-\w+)\.\*\), database \S+/(\w+)", said)
+    assert place is not None, said
+    assert "@" not in place[0], "no password is shown"
+    accuracy = [float(number) for number in re.findall(r"^ *(?:linear|forest) +([\d.]+)%", said, re.MULTILINE)]
+    assert len(accuracy) == 2
+    assert min(accuracy) > 90
+    assert running_under(tmp_path) == []
+    with closing(open_broker(urls[variable_of(server)])) as there, closing(there.admin()) as admin:
+        assert admin.topics(place[1]) == {}
+    with psycopg.connect(urls[variable_of("postgresql")].replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [place[2]]).fetchone() is None
+
+
+def test_an_unknown_broker_is_told_with_those_that_are_known(start: Callable[..., subprocess.Popen[str]]) -> None:
+    demo = start(sys.executable, "-m", "tests.servers", "lend", "rabbit", "postgresql")
+    said, _ = demo.communicate(timeout=DEADLINE_SECONDS)
+    assert demo.returncode == 1
+    assert said == (
+        "error: BROKER=rabbit is not known; one of confluent, kafka, rabbitmq, redis would be right, "
+        "or nothing for the embedded one\n"
+    )

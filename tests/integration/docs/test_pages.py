@@ -22,7 +22,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,8 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.ports import free_port
 
-from predictq.messages import BATCH, CANCEL, COMMIT, PREDICTION, REQUEST, Codec
+from predictq.messages import BATCH, CANCEL, CHUNK, COMMIT, JOB, PREDICTION, REQUEST, Codec
 from predictq.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +49,9 @@ KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid"}
 CODECS: dict[str, Codec[Any]] = {
     "predictq.batch.v1": BATCH,
     "predictq.cancel.v1": CANCEL,
+    "predictq.chunk.v1": CHUNK,
     "predictq.commit.v1": COMMIT,
+    "predictq.job.v1": JOB,
     "predictq.prediction.v1": PREDICTION,
     "predictq.request.v1": REQUEST,
 }
@@ -81,7 +83,7 @@ def blocks_of(page: Path) -> list[Block]:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = _free_port()
+    port = free_port()
     monkeypatch.setenv("PREDICTQ_GATEWAY__PORT", str(port))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
@@ -99,7 +101,7 @@ def _take(block: Block, folder: Path, port: int, stack: ExitStack) -> None:
         (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
         (folder / block.file).write_text(block.text, encoding="utf-8")
     if block.language == "python" and block.file is None:
-        _run_python(block.text)
+        _run_python(block.text.replace(":8700", f":{port}"))
     elif block.language == "toml":
         (folder / "predictq.toml").write_text(block.text, encoding="utf-8")
         load_settings(folder / "predictq.toml")
@@ -184,10 +186,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, f"it ended with {process.returncode}"
         assert time.monotonic() < deadline, f"not ready within {READY_SECONDS:g} s"
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -19,6 +19,7 @@ from predictq.names import Names
 from predictq.settings import Settings
 from predictq_gateway.app import Gateway
 from predictq_gateway.server import GatewayServer, listen
+from predictq_sync.database import Database
 from predictq_sync.reading import Reader, RequestBody
 
 SCHEMA = {
@@ -138,7 +139,7 @@ def run(settings: Settings) -> Iterator[Callable[..., Running]]:
     def run(changed: Settings = settings) -> Running:
         broker = open_broker(changed.broker)
         reader = ScriptedReader()
-        gateway = Gateway(changed, broker, reader)
+        gateway = Gateway(changed, broker, reader, Database(f"sqlite:///{changed.folder}/none.db"))
         server = GatewayServer(gateway)
         socket = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{socket.getsockname()[1]}"

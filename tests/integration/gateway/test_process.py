@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.beside import running
 
 from predictq.brokers import open_broker
 from predictq.settings import load_settings
@@ -75,30 +75,28 @@ def test_it_says_that_it_is_ready_and_where(gateway: Process) -> None:
 
 def test_a_signal_ends_it_in_order_though_somebody_waits(gateway: Process) -> None:
     url = gateway.wait_until_ready()
-    answers = []
 
-    def wait() -> None:
+    def wait() -> httpx.Response:
         headers = {"content-type": "application/json", "prefer": "wait=60"}
         submit = f"{url}/v1/endpoints/free/predictions"
-        answers.append(httpx.post(submit, content=json.dumps({"instances": [[1]]}), headers=headers, timeout=60))
+        return httpx.post(submit, content=json.dumps({"instances": [[1]]}), headers=headers, timeout=60)
 
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    deployment = f"{url}/v1/endpoints/free"
-    while httpx.get(deployment).json()["deployments"][0]["lag"]["ready"] == 0:
-        assert waiter.is_alive()
-    gateway.popen.send_signal(signal.SIGTERM)
-    waiter.join(DEADLINE_SECONDS)
-
-    assert [answer.status_code for answer in answers] == [202]
-    assert gateway.popen.wait(DEADLINE_SECONDS) == 0
+    with running(wait, stop=gateway.popen.kill) as [answer]:
+        deployment = f"{url}/v1/endpoints/free"
+        while httpx.get(deployment).json()["deployments"][0]["lag"]["ready"] == 0:
+            assert not answer.done()
+        gateway.popen.send_signal(signal.SIGTERM)
+        assert answer.result(DEADLINE_SECONDS).status_code == 202
+        assert gateway.popen.wait(DEADLINE_SECONDS) == 0
 
 
 def test_a_taken_port_is_the_users_mistake(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = Process(tmp_path, "--port", str(taken.getsockname()[1]))
-        _, log = process.popen.communicate(timeout=DEADLINE_SECONDS)
-        process.close()
+        try:
+            _, log = process.popen.communicate(timeout=DEADLINE_SECONDS)
+        finally:
+            process.close()
     assert process.popen.returncode == 2
     assert "another --port may be free" in log
     assert "Traceback" not in log

@@ -1,12 +1,12 @@
 """Reading and cancelling over HTTP: what is said of ids that the database holds, and of those that it does not."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from tests.integration.gateway.conftest import Running
+from tests import beside
+from tests.integration.gateway.conftest import Running, wait_until
 
 from predictq.brokers import Subscription
 from predictq.errors import DatabaseUnavailable
@@ -72,14 +72,11 @@ def test_an_unknown_keyed_id_does_not_exist_once_the_ledger_has_come_past_the_qu
     running.reader.at = time.time() - 10
 
     def catch_up() -> None:
-        while not running.reader.reads:
-            time.sleep(0.01)
+        wait_until(lambda: bool(running.reader.reads))
         running.reader.at = time.time() + 1
 
-    ledger = threading.Thread(target=catch_up)
-    ledger.start()
-    answer = running.client.get(f"/v1/predictions/{keyed_id('tumours', 'k')}")
-    ledger.join()
+    with beside.running(catch_up):
+        answer = running.client.get(f"/v1/predictions/{keyed_id('tumours', 'k')}")
     assert answer.status_code == 404
 
 
@@ -108,16 +105,13 @@ def test_a_read_waits_for_the_announcement(running: Running) -> None:
     running.reader.bodies[request_id] = body(request_id)
 
     def finish() -> None:
-        while not running.reader.reads:
-            time.sleep(0.01)
+        wait_until(lambda: bool(running.reader.reads))
         running.reader.bodies[request_id] = body(request_id, "succeeded")
         running.announce(request_id)
 
-    worker = threading.Thread(target=finish)
-    worker.start()
-    # Longer than the client's patience: only the announcement can end it in time.
-    answer = running.client.get(f"/v1/predictions/{request_id}?wait=30")
-    worker.join()
+    with beside.running(finish):
+        # Longer than the client's patience: only the announcement can end it in time.
+        answer = running.client.get(f"/v1/predictions/{request_id}?wait=30")
     assert answer.json()["status"] == "succeeded"
 
 
@@ -189,14 +183,11 @@ def test_cancelling_waits_for_the_ledger(running: Running) -> None:
     request_id = new_id()
 
     def arrive() -> None:
-        while not running.reader.reads:
-            time.sleep(0.01)
+        wait_until(lambda: bool(running.reader.reads))
         running.reader.bodies[request_id] = body(request_id)
 
-    ledger = threading.Thread(target=arrive)
-    ledger.start()
-    answer = running.client.post(f"/v1/predictions/{request_id}/cancel")
-    ledger.join()
+    with beside.running(arrive):
+        answer = running.client.post(f"/v1/predictions/{request_id}/cancel")
     assert answer.json()["status"] == "cancelled"
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from tests import beside
 from tests.integration.gateway.conftest import Running
 
 from predictq.errors import DatabaseUnavailable
@@ -69,10 +70,8 @@ def test_prefer_wait_answers_with_the_result_as_soon_as_it_is_announced(running:
         running.reader.bodies[event["id"]] = finished(event["id"])
         running.announce(event["id"])
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    answer = running.submit(prefer="respond-async, wait=15")
-    worker.join()
+    with beside.running(work):
+        answer = running.submit(prefer="respond-async, wait=15")
 
     assert answer.status_code == 200
     assert answer.json()["status"] == "succeeded"
@@ -94,10 +93,8 @@ def test_a_lost_announcement_costs_latency_only(run: Callable[..., Running], set
         [event] = running.requests(1)
         running.reader.bodies[event["id"]] = finished(event["id"])
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    answer = running.submit(prefer="wait=15")
-    worker.join()
+    with beside.running(work):
+        answer = running.submit(prefer="wait=15")
 
     assert answer.status_code == 200
 
@@ -113,14 +110,10 @@ def test_a_database_away_does_not_stop_a_waiting_submit_from_being_accepted(
 
 
 def test_waiting_submits_are_answered_at_once_when_the_gateway_stops(running: Running) -> None:
-    answers: list[httpx.Response] = []
-    waiter = threading.Thread(target=lambda: answers.append(running.submit(prefer="wait=30")))
-    waiter.start()
-    running.requests(1)
-    running.server.should_exit = True
-    waiter.join(10)
-
-    assert [answer.status_code for answer in answers] == [202]
+    with beside.running(lambda: running.submit(prefer="wait=30")) as [answer]:
+        running.requests(1)
+        running.server.should_exit = True
+        assert answer.result(10).status_code == 202
 
 
 def test_one_key_is_one_request(running: Running) -> None:

@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.beside import running
 
 from predictq.brokers import Broker, Done, Message, Record, Subscription, open_broker
 from predictq.clock import wire_time
@@ -106,7 +108,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     )
     prepare(settings)
     broker, database = open_broker(settings.broker_url()), Database(settings.database_url())
-    server = GatewayServer(Gateway(settings, broker, Reader(database)))
+    server = GatewayServer(Gateway(settings, broker, Reader(database), database))
     socket = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
@@ -133,15 +135,8 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 def test_a_waiting_submit_gets_both_answers_under_one_id(site: Site) -> None:
     site.start_sync()
-    workers = [
-        threading.Thread(target=site.answer, args=("linear", 1)),
-        threading.Thread(target=site.answer, args=("forest", 2)),
-    ]
-    for worker in workers:
-        worker.start()
-    answer = site.client.post(SUBMIT, json={"instances": [[1]]}, headers={"prefer": "wait=25"})
-    for worker in workers:
-        worker.join()
+    with running(partial(site.answer, "linear", 1), partial(site.answer, "forest", 2)):
+        answer = site.client.post(SUBMIT, json={"instances": [[1]]}, headers={"prefer": "wait=25"})
 
     assert answer.status_code == 200
     body = answer.json()
@@ -200,9 +195,6 @@ def test_a_finished_request_is_not_cancelled(site: Site) -> None:
 def test_cancelling_wakes_whoever_waits(site: Site) -> None:
     site.start_sync()
     request_id = site.client.post(SUBMIT, json={"instances": [[1]]}).json()["id"]
-    answers: list[httpx.Response] = []
-    waiter = threading.Thread(target=lambda: answers.append(site.client.get(f"/v1/predictions/{request_id}?wait=25")))
-    waiter.start()
-    site.client.post(f"/v1/predictions/{request_id}/cancel")
-    waiter.join()
-    assert answers[0].json()["status"] == "cancelled"
+    with running(lambda: site.client.get(f"/v1/predictions/{request_id}?wait=25")) as [answer]:
+        site.client.post(f"/v1/predictions/{request_id}/cancel")
+        assert answer.result(DEADLINE_SECONDS).json()["status"] == "cancelled"

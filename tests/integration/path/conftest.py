@@ -1,6 +1,7 @@
 """One installation with every kind of deployment, run by `predictq up` for all tests of the path."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from tests.conftest import Installation, Process, eventually
+from tests.places import EMBEDDED, SERVER_BROKERS, place_on
 
 SETTINGS = """
 [gateway]
@@ -135,15 +137,16 @@ def make_models(installation: Installation) -> None:
     joblib.dump(forest, installation.folder / "forest.joblib")
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Everything of the settings above, running."""
-    installation = Installation(tmp_path_factory.mktemp("site"))
-    installation.configure(SETTINGS, MODELS)
-    make_models(installation)
-    try:
-        [up] = installation.started(("up", "--json"))
-        with installation.client() as http:
-            yield Site(installation, up, http)
-    finally:
-        installation.clear()
+@pytest.fixture(scope="module", params=["embedded", *SERVER_BROKERS])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Everything of the settings above, running on each broker; on a server's with PostgreSQL."""
+    with nullcontext(EMBEDDED) if request.param == "embedded" else place_on(request.param) as place:
+        installation = Installation(tmp_path_factory.mktemp("site"), place)
+        installation.configure(SETTINGS, MODELS)
+        make_models(installation)
+        try:
+            [up] = installation.started(("up", "--json"))
+            with installation.client() as http:
+                yield Site(installation, up, http)
+        finally:
+            installation.clear()

@@ -68,7 +68,11 @@ def test_what_may_work_later_is_tried_again_then_a_dead_letter_then_redriven(sit
     assert "the sky is away" in only(body)["errors"][0]["detail"]
     site.until(lambda: site.dead_letters("moods"))
     [letter] = site.dead_letters("moods")
-    assert (letter["group_name"], letter["attempts"], letter["state"]) == ("predictq.moods.moody", 3, "open")
+    assert (letter["group_name"], letter["attempts"], letter["state"]) == (
+        site.installation.names.workers("moods", "moody"),
+        3,
+        "open",
+    )
     assert "3 attempts" in letter["reason"]
     assert (site.installation.folder / "tries").read_text() == "xxx"
 

@@ -6,8 +6,9 @@ import time
 import httpx
 import psutil
 import pytest
-from tests.conftest import Installation, eventually, free_port
+from tests.conftest import Installation, eventually
 from tests.integration.path.conftest import ROWS
+from tests.servers.ports import free_port
 
 SUM = """
 class Sum:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from uuid import uuid4
 
 import pytest
+from tests.beside import running
+from tests.unit.sync.databases import DIALECTS, fresh_url
 
 from predictq.brokers import Broker, Message, open_broker
 from predictq.clock import wire_time
@@ -18,7 +20,6 @@ from predictq.names import Names
 from predictq.settings import DeploymentSettings, EndpointSettings, Settings, SyncSettings
 from predictq.topology import topology_of
 from predictq_sync.database import Database
-from predictq_sync.migrations import upgrade
 from predictq_sync.reading import Reader
 from predictq_sync.service import build_loops
 from predictq_sync.sinks import Sinks
@@ -52,17 +53,8 @@ class Installation:
         database = Database(self.settings.database_url())
         loops = build_loops(self.settings, broker=self.broker, database=database, sinks=Sinks(database, sinks))
         stop = Stop()
-        threads = [Thread(target=loop.run, args=(stop,), name=loop.name) for loop in loops]
-        for thread in threads:
-            thread.start()
-        try:
+        with closing(database), running(*(partial(loop.run, stop) for loop in loops), stop=stop.set):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(30)
-                assert not thread.is_alive()
-            database.close()
 
     def close(self) -> None:
         self._producer.close()
@@ -116,11 +108,25 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(params=DIALECTS)
+def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    with fresh_url(request.param, tmp_path) as url, installed(url) as one:
+        yield one
+
+
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
+def installation_on_sqlite(tmp_path: Path) -> Iterator[Installation]:
+    """For what only a file can suffer."""
+    with fresh_url("sqlite", tmp_path) as url, installed(url) as one:
+        yield one
+
+
+@contextmanager
+def installed(database_url: str) -> Iterator[Installation]:
+    """A broker of its own in memory, and that database."""
     settings = Settings(
         broker=f"memory://{uuid4().hex}",
-        database=f"sqlite:///{tmp_path}/predictions.db",
+        database=database_url,
         sync=SyncSettings(claim_seconds=2.0),
         endpoints={"tumours": EndpointSettings()},
         deployments={
@@ -128,12 +134,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
             "forest": DeploymentSettings(endpoint="tumours", model="forest.joblib"),
         },
     )
-    broker = open_broker(settings.broker_url())
-    admin = broker.admin()
-    admin.ensure(topology_of(settings))
-    opened = Installation(settings, broker)
-    upgrade(opened.database)
-    yield opened
-    opened.close()
-    admin.close()
-    broker.close()
+    with closing(open_broker(settings.broker_url())) as broker, closing(broker.admin()) as admin:
+        admin.ensure(topology_of(settings))
+        with closing(Installation(settings, broker)) as opened:
+            yield opened

@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.beside import after, running
 from tests.integration.sync.conftest import NAMES, eventually, predicted, request, submitted
+from tests.servers.finding import url_of
+from tests.unit.sync.databases import DIALECTS, empty_url
 
 from predictq.brokers import Message, Record, open_broker
 from predictq.brokers.copies import dead_letter
@@ -32,12 +34,17 @@ model = "linear.joblib"
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+@pytest.fixture(params=DIALECTS)
+def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """With a database that has nothing in it yet."""
     file = tmp_path / "predictq.toml"
     file.write_text(SETTINGS)
     monkeypatch.setenv("PREDICTQ_CONFIG", str(file))
-    return load_settings()
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            url = stack.enter_context(empty_url(url_of("postgresql")))
+            monkeypatch.setenv("PREDICTQ_DATABASE", url)
+        yield load_settings()
 
 
 @pytest.fixture
@@ -91,10 +98,8 @@ def test_from_an_empty_folder_to_a_finished_request(settings: Settings, run: Run
     with _sync(settings):
         _publish(settings, submitted(event))
         assert run("get", event["id"])[0] == 1
-        sender = threading.Timer(0.3, _publish, (settings, predicted(event)))
-        sender.start()
-        code, out, _ = run("get", event["id"], "--wait", "60", "--json")
-        sender.join()
+        with running(after(0.3, lambda: _publish(settings, predicted(event)))):
+            code, out, _ = run("get", event["id"], "--wait", "60", "--json")
 
     body = json.loads(out)
     assert (code, body["id"], body["status"]) == (0, event["id"], "succeeded")
@@ -115,16 +120,26 @@ def test_get_of_what_there_is_not(run: Run) -> None:
     assert time.monotonic() - started < 30
 
 
-def test_without_a_database_a_command_says_so_and_makes_none(settings: Settings, run: Run) -> None:
-    code, _, err = run("get", new_id())
-    assert code == 1
-    assert err.startswith("error: database: unable to open")
-    assert not (settings.folder / "var").exists()
+@pytest.mark.parametrize(
+    "command",
+    [("get", new_id()), ("dead-letters", "list"), ("db", "prune", "--dry-run")],
+    ids=["get", "dead-letters", "prune"],
+)
+def test_a_database_without_tables_is_one_line_with_the_cure(
+    settings: Settings, run: Run, command: tuple[str, ...]
+) -> None:
+    code, out, err = run(*command)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("error: database: ")
+    assert "predictq db upgrade" in err
+    assert len(err.splitlines()) == 1
+    assert not (settings.folder / "var").exists(), "a command that reads made a database"
 
 
 def test_db_upgrade_may_be_run_again(run: Run) -> None:
-    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0001", "changed": True}
-    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0001", "changed": False}
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0004", "changed": True}
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0004", "changed": False}
 
 
 def test_db_prune_deletes_what_it_said_it_would(settings: Settings, run: Run) -> None:

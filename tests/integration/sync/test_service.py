@@ -95,21 +95,21 @@ def test_the_watermark_passes_what_was_published(installation: Installation) -> 
         eventually(lambda: (installation.reader.watermark() or 0.0) > published)
 
 
-def test_a_database_that_is_away_loses_nothing(installation: Installation) -> None:
-    path = installation.database.path
+def test_a_file_that_is_away_loses_nothing(installation_on_sqlite: Installation) -> None:
+    path = installation_on_sqlite.database.path
     assert path is not None
     hidden = path.with_name("hidden")
     events = [request(new_id()) for _ in range(50)]
     path.rename(hidden)
 
-    with installation.sync():
-        installation.publish(*[message for e in events for message in (submitted(e), predicted(e))])
-        eventually(lambda: _claimed(installation))
+    with installation_on_sqlite.sync():
+        installation_on_sqlite.publish(*[message for e in events for message in (submitted(e), predicted(e))])
+        eventually(lambda: _claimed(installation_on_sqlite))
         hidden.rename(path)
-        eventually(lambda: _finished(installation) == len(events))
-        eventually(lambda: _nothing_left(installation))
+        eventually(lambda: _finished(installation_on_sqlite) == len(events))
+        eventually(lambda: _nothing_left(installation_on_sqlite))
 
-    assert find(installation.database, Filter(), limit=10) == []
+    assert find(installation_on_sqlite.database, Filter(), limit=10) == []
 
 
 def test_a_sink_that_fails_holds_its_predictions_back_and_loses_none(
@@ -158,4 +158,4 @@ def _lags(installation: Installation) -> list[tuple[int, int]]:
         ]
     finally:
         admin.close()
-    return [(lag.ready, lag.in_flight) for lag in lags]
+    return [(lag.ready, lag.in_flight or 0) for lag in lags]

@@ -177,7 +177,7 @@ class Place:
         group = NAMES.workers("tumours", "mine")
         topics = (NAMES.requests("tumours"), NAMES.retries("tumours", "mine"))
         lags: list[Lag] = [self.admin.lag(topic, group) for topic in topics]
-        return sum(lag.ready + lag.in_flight for lag in lags)
+        return sum(lag.ready + (lag.in_flight or 0) for lag in lags)
 
     def loads(self) -> list[int]:
         """Process ids that have loaded the model."""

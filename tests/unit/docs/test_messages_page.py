@@ -27,6 +27,7 @@ def test_every_topic_that_is_built_is_listed() -> None:
         names.shadow_predictions(endpoint),
         names.dead_letters(endpoint),
         names.intake(endpoint),
+        names.jobs(endpoint),
         names.commits,
         names.cancels,
     ]

@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictq.brokers import NO_HEADERS, Dead, Done, Message, Record
-from predictq.messages import REQUEST, RequestEvent
+from predictq.messages import JOB, REQUEST, RequestEvent
+from predictq.names import Names
 from predictq.settings import Settings
-from predictq_producers.deriving import event_id, keyed_id
+from predictq_producers.deriving import event_id, keyed_id, object_job_id
+from predictq_producers.events.rules import Rules
 from predictq_producers.intake import Intake
+from predictq_producers.jobs.submitting import JobMaker
 from predictq_producers.requests import request_makers
 
 TOPIC = "predictq.e.intake"
@@ -26,11 +29,13 @@ def record(value: bytes, position: str = "5", topic: str = TOPIC, key: bytes | N
 def intake() -> Intake:
     settings = Settings.model_validate(
         {
-            "endpoints": {"e": {"max_instances": 3}, "empty": {}},
-            "deployments": {"d": {"endpoint": "e", "model": "m"}},
+            "endpoints": {"e": {"max_instances": 3}, "empty": {}, "ruled": {}},
+            "deployments": {"d": {"endpoint": "e", "model": "m"}, "r": {"endpoint": "ruled", "model": "m"}},
+            "rules": {"rows": {"bucket": "incoming", "suffix": ".csv", "endpoint": "ruled"}},
         }
     )
-    return Intake(request_makers(settings, max_message_bytes=1_000_000))
+    makers = request_makers(settings, max_message_bytes=1_000_000)
+    return Intake(makers, Rules(settings.rules, JobMaker(Names(), makers, settings.jobs)))
 
 
 def request_of(intake: Intake, value: Any, **place: Any) -> tuple[RequestEvent, Message]:
@@ -53,6 +58,7 @@ def request_of(intake: Intake, value: Any, **place: Any) -> tuple[RequestEvent, 
         ({"id": "x", "instances": [{"a": 1}]}, [{"a": 1}]),
         ({**EVENT, "data": {"a": 1}}, [{"a": 1}]),
         ({**EVENT, "data": {"instances": [[1], [2]]}}, [[1], [2]]),
+        ({**EVENT, "data_base64": "eyJhIjoxfQ=="}, [{"a": 1}]),
     ],
 )
 def test_what_can_be_a_request_is_one(intake: Intake, value: Any, instances: list[Any]) -> None:
@@ -115,6 +121,12 @@ def test_the_key_of_the_message_keeps_its_partition(intake: Intake) -> None:
         (b'{"specversion":"1.0","id":"x","source":"/s","type":"t"}', "/data is missing"),
         (b'{"specversion":"1.0","id":"x","type":"t","data":[1]}', "/source"),
         (b'{"specversion":"1.0","source":"/s","type":"t","data":[1]}', "/id"),
+        (b'{"specversion":"0.3","id":"x","source":"/s","type":"t","data":[1]}', "/specversion"),
+        (b'{"specversion":"1.0","id":"x","source":"/s","type":"t","data_base64":"?"}', "/data_base64"),
+        (
+            b'{"specversion":"1.0","id":"x","source":"/s","type":"t","data":"a","datacontenttype":"text/csv"}',
+            "text/csv",
+        ),
         (b"[" * 100_000, "nested too deeply"),
         (b"[" * 100 + b"]" * 100, "64 levels"),
         (b"[1e999]", "finite"),
@@ -137,6 +149,44 @@ def test_an_endpoint_that_no_one_knows_or_answers_is_dead(intake: Intake) -> Non
     assert "no endpoint 'gone'" in unknown.reason
     assert isinstance(empty, Dead)
     assert "no deployment" in empty.reason
+
+
+def notification(key: str, name: str = "s3:ObjectCreated:Put") -> dict[str, Any]:
+    """As MinIO sends it to a topic."""
+    found = {"bucket": {"name": "incoming"}, "object": {"key": key, "eTag": "abc"}}
+    record = {"eventSource": "minio:s3", "eventName": name, "s3": found}
+    return {"EventName": name, "Key": f"incoming/{key}", "Records": [record]}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_an_object_store_says_is_a_job(intake: Intake, wrapped: bool) -> None:
+    said = notification("in%2Frows.csv")
+    value = {**EVENT, "data": said} if wrapped else said
+    [verdict] = intake.handle([record(json.dumps(value).encode(), topic="predictq.ruled.intake")]).verdicts
+    assert isinstance(verdict, Done), verdict
+    [message] = verdict.outputs
+    assert message.topic == "predictq.ruled.jobs"
+    data = JOB.decode(message.value)["data"]
+    assert data["source"]["url"] == "s3://incoming/in/rows.csv"
+    assert data["job_id"] == object_job_id("ruled", "rows", "incoming", "in/rows.csv", "etag:abc")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        notification("rows.txt"),
+        notification("rows.csv", "s3:ObjectRemoved:Delete"),
+        {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "incoming"},
+    ],
+)
+def test_objects_that_no_rule_is_for_are_passed_over(intake: Intake, said: Any) -> None:
+    [verdict] = intake.handle([record(json.dumps(said).encode(), topic="predictq.ruled.intake")]).verdicts
+    assert verdict == Done([])
+
+
+def test_where_no_rule_is_of_the_endpoint_it_is_an_instance_like_any_other(intake: Intake) -> None:
+    event, _ = request_of(intake, notification("rows.csv"))
+    assert event["data"]["instances"] == [notification("rows.csv")]
 
 
 JSON = st.recursive(

@@ -25,6 +25,15 @@ of = "linear"
 share = 0.1
 """
 
+SCHEDULED = """
+[endpoints.tumours]
+[schedules.nightly]
+endpoint = "tumours"
+source = "file://in/rows.csv"
+cron = "30 2 * * *"
+timezone = "Europe/Berlin"
+"""
+
 Load = Callable[[str], Settings]
 
 
@@ -105,6 +114,44 @@ def test_no_file_at_all_is_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
             "endpoints.tumours",
             "'linear' has canaries with shares of 1 in all; below 1 would be right",
         ),
+        (
+            SCHEDULED.replace('endpoint = "tumours"', 'endpoint = "moles"'),
+            "schedules.nightly.endpoint",
+            "'moles' is no endpoint; known: tumours",
+        ),
+        (
+            SCHEDULED.replace("30 2 * * *", "60 2 * * *"),
+            "schedules.nightly.cron",
+            "'60 2 * * *': bad minute; minute, hour, day of the month, month and day of the week, such as 30 2 * * *",
+        ),
+        (SCHEDULED.replace("30 2 * * *", "daily"), "schedules.nightly.cron", "'daily': wrong number of fields; minute"),
+        (SCHEDULED.replace("30 2 * * *", "0 0 30 2 *"), "schedules.nightly.cron", "'0 0 30 2 *': bad day-of-month"),
+        (
+            SCHEDULED.replace("Europe/Berlin", "Europe/Berlyn"),
+            "schedules.nightly.timezone",
+            "'Europe/Berlyn' is no timezone of the tz database; UTC or Europe/Berlin would be right",
+        ),
+        (SCHEDULED.replace("Europe/Berlin", "../etc"), "schedules.nightly.timezone", "'../etc' is no timezone"),
+        (
+            SCHEDULED.replace("file://in/rows.csv", "in/rows.csv"),
+            "schedules.nightly.source",
+            "'in/rows.csv' is no URL of a file; file://incoming/rows.csv would be right",
+        ),
+        (
+            SCHEDULED.replace("in/rows.csv", "in/{day}.csv"),
+            "schedules.nightly.source",
+            "'file://in/{day}.csv': knows {tick} alone; {tick:%Y-%m-%d} would be right",
+        ),
+        (
+            SCHEDULED + 'result = "file://out/"',
+            "schedules.nightly.result",
+            "'file://out/' is no URL of a file",
+        ),
+        (
+            SCHEDULED + "catch_up_seconds = 1e9",
+            "schedules.nightly.catch_up_seconds",
+            "1000000000.0: should be less than",
+        ),
         ('folder = "/"', "folder", "is where this file lies and cannot be set"),
     ],
 )
@@ -158,3 +205,24 @@ def test_every_mistake_has_its_line(load: Load) -> None:
 def test_a_named_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"missing\.toml: cannot be read: No such file or directory"):
         load_settings(tmp_path / "missing.toml")
+
+
+def test_options_of_the_broker_join_its_url_and_may_come_from_the_environment(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREDICTQ_BROKER_OPTIONS__SASL_PASSWORD", "a&b=c")
+    settings = load('broker = "kafka://h:9092?linger_ms=1"\n[broker_options]\ntransactions = true\n')
+    assert settings.broker_url() == "kafka://h:9092?linger_ms=1&transactions=True&sasl_password=a%26b%3Dc"
+
+
+def test_the_embedded_broker_has_no_options(load: Load) -> None:
+    with pytest.raises(SettingsError, match="broker_options: the embedded broker has none"):
+        load("[broker_options]\ntransactions = true\n")
+
+
+def test_a_schedule_is_read_and_the_files_of_its_urls_start_at_the_folder(load: Load, tmp_path: Path) -> None:
+    schedule = load(SCHEDULED).schedules["nightly"]
+
+    assert (schedule.catch_up, schedule.catch_up_seconds) == ("last", 86_400.0)
+    assert load(SCHEDULED).file_url(schedule.source) == f"file://{tmp_path}/in/rows.csv"
+    assert load(SCHEDULED).file_url("s3://bucket/rows.csv") == "s3://bucket/rows.csv"

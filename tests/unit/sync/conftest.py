@@ -1,14 +1,12 @@
 """A fresh database for each test, and records as the broker hands them out."""
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
+from tests.unit.sync.databases import DIALECTS, fresh_url
 
 from predictq.brokers import NO_HEADERS, Record
 from predictq.clock import wire_time
@@ -25,6 +23,12 @@ NOW = 1_796_051_045.5
 NAMES = Names()
 LIMITS = Limits(1000, 1 << 24, 0.0)
 INSTANCES = [[1.0, 2.0]]
+
+
+def make_ledger(database: Database) -> Ledger:
+    return Ledger(
+        database=database, names=NAMES, endpoints=["tumours"], limits=LIMITS, admin=_no_admin, clock=lambda: NOW
+    )
 
 
 def record(topic: str, value: bytes, *, position: str = "0", headers: dict[str, str] | None = None) -> Record:
@@ -112,19 +116,16 @@ def batch(batch_id: str, *, now: float = NOW) -> Record:
     return record(NAMES.predictions("tumours"), BATCH.encode(event))
 
 
-POSTGRESQL = os.environ.get("PREDICTQ_TEST_POSTGRESQL")
-"""URL of a PostgreSQL server on which databases may be made and dropped; with it the tests run on both."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"])
+@pytest.fixture(params=DIALECTS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path}/predictions.db"
-        if request.param == "postgresql":
-            url = stack.enter_context(_on_postgresql(str(POSTGRESQL)))
-        opened = Database(url)
-        stack.callback(opened.close)
-        upgrade(opened)
+    with fresh_url(request.param, tmp_path) as url, closing(Database(url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[Database]:
+    """For what only a server can suffer."""
+    with fresh_url("postgresql", tmp_path) as url, closing(Database(url)) as opened:
         yield opened
 
 
@@ -137,22 +138,9 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-@contextmanager
-def _on_postgresql(server: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"{server.rpartition('/')[0]}/{name}"
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture
 def ledger(database: Database) -> Ledger:
-    return Ledger(
-        database=database, names=NAMES, endpoints=["tumours"], limits=LIMITS, admin=_no_admin, clock=lambda: NOW
-    )
+    return make_ledger(database)
 
 
 @pytest.fixture

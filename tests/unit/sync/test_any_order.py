@@ -1,24 +1,24 @@
 """The law of the store: however its messages come, the same rows come of them, and one completion each."""
 
-import shutil
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.sync.conftest import LIMITS, NAMES, NOW, make_store, prediction, request, rows_of
+from tests.unit.sync.conftest import NAMES, make_ledger, make_store, prediction, request, rows_of
+from tests.unit.sync.databases import DIALECTS, fresh_url
 
 from predictq.brokers import Record
 from predictq.ids import derived_id
 from predictq.messages import COMMIT
+from predictq_sync import store
 from predictq_sync.database import Database
-from predictq_sync.ledger import Ledger
-from predictq_sync.migrations import upgrade
 
 DEPLOYMENTS = ("linear", "forest", "canary")
+Places = tuple[list[Database], list[Database]]
 TERMINAL = st.sampled_from(["succeeded", "partial", "failed", "expired"])
 
 
@@ -54,24 +54,32 @@ def histories(draw: st.DrawFn) -> tuple[list[Record], list[list[Record]]]:
     return messages, [coming[a:b] for a, b in zip([0, *cuts], [*cuts, len(coming)], strict=True)]
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, to be copied for each history."""
-    file = tmp_path_factory.mktemp("empty") / "predictions.db"
-    database = Database(f"sqlite:///{file}")
-    upgrade(database)
-    database.close()
-    return file
+@pytest.fixture(scope="module", params=DIALECTS)
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    """Two databases, each opened twice: as two processes would, so that none may lean on what it has seen itself."""
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(2):
+            url = stack.enter_context(fresh_url(request.param, tmp_path_factory.mktemp("place")))
+            opened.append([stack.enter_context(closing(Database(url))) for _ in range(2)])
+        yield opened[0], opened[1]
 
 
 @given(history=histories())
 @settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("split_rows", [1, 1000])
 def test_any_order_duplication_and_split_into_commits_gives_the_same_rows(
-    empty: Path, history: tuple[list[Record], list[list[Record]]]
+    places: Places, split_rows: int, history: tuple[list[Record], list[list[Record]]]
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "SPLIT_ROWS", split_rows)
+        _compare(places, history)
+
+
+def _compare(places: Places, history: tuple[list[Record], list[list[Record]]]) -> None:
     messages, commits = history
-    plain, _ = _play(empty, "plain.db", [[message] for message in messages])
-    mixed, announced = _play(empty, "mixed.db", commits)
+    plain, _ = _play(places[0], [[message] for message in messages])
+    mixed, announced = _play(places[1], commits)
 
     assert mixed == plain
     finished = {row["id"]: row["status"] for row in mixed[0] if row["status"] != "queued"}
@@ -82,17 +90,13 @@ def test_any_order_duplication_and_split_into_commits_gives_the_same_rows(
 
 
 def _play(
-    empty: Path, name: str, commits: Sequence[Sequence[Record]]
+    databases: list[Database], commits: Sequence[Sequence[Record]]
 ) -> tuple[tuple[list[dict[str, Any]], list[dict[str, Any]]], Counter[str]]:
-    file = empty.with_name(name)
-    shutil.copy(empty, file)
-    # Two of each, as two processes would have: none may lean on what it has seen itself.
-    databases = [Database(f"sqlite:///{file}") for _ in range(2)]
-    ledgers = [
-        Ledger(database=d, names=NAMES, endpoints=["tumours"], limits=LIMITS, admin=_none, clock=lambda: NOW)
-        for d in databases
-    ]
-    stores = [make_store(d) for d in databases]
+    with databases[0].write() as connection:
+        for table in ("requests", "predictions"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    ledgers = [make_ledger(database) for database in databases]
+    stores = [make_store(database) for database in databases]
     announced: Counter[str] = Counter()
     for turn, commit in enumerate(commits):
         for handler, records in (
@@ -104,12 +108,4 @@ def _play(
                     announced.update(COMMIT.decode(message.value)["data"]["ids"])
     requests = rows_of(databases[0], "requests", "id")
     predictions = rows_of(databases[0], "predictions", "request_id, deployment")
-    for database in databases:
-        database.close()
-    for suffix in ("", "-wal", "-shm"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
     return (requests, predictions), announced
-
-
-def _none() -> Any:
-    raise AssertionError("rows need no admin")

@@ -15,6 +15,7 @@ from pysqlite3 import dbapi2 as pysqlite3
 
 from predictq.errors import DatabaseUnavailable, UserMistake
 from predictq_sync import database as module
+from predictq_sync import sqlite_engine
 from predictq_sync.database import Database
 
 BAD_DATA = {"DataError", "IntegrityError"}
@@ -26,14 +27,14 @@ def _driver_errors(driver: ModuleType) -> Iterator[type[Exception]]:
             yield found
 
 
-def test_every_error_of_a_driver_is_bad_data_or_unavailable() -> None:
+def test_every_error_of_a_driver_is_bad_data_or_unavailable(database: Database) -> None:
     kinds: Counter[str] = Counter()
     for driver, found in ((pysqlite3, pysqlite3), (psycopg, psycopg.errors)):
         for error in _driver_errors(found):
             wrapped = sqlalchemy.exc.DBAPIError.instance("SELECT 1", {}, error("went wrong"), driver.Error)
             bad_data = any(base.__name__ in BAD_DATA for base in error.__mro__)
             kind = sqlalchemy.exc.DBAPIError if bad_data else DatabaseUnavailable
-            with pytest.raises(kind), module._unavailable():
+            with pytest.raises(kind), database._told():
                 raise wrapped
             kinds[kind.__name__] += 1
     assert min(kinds["DBAPIError"], kinds["DatabaseUnavailable"]) > 10, "the drivers' errors were not found"
@@ -145,4 +146,4 @@ def test_without_a_current_sqlite_there_is_no_wal(
     monkeypatch.setitem(__import__("sys").modules, "pysqlite3", None)
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
 
-    assert module._sqlite_driver() == (sqlite3, journal)
+    assert sqlite_engine._driver() == (sqlite3, journal)

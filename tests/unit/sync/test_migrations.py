@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from tests.beside import running_process
 
 from predictq.errors import UserMistake
 from predictq_sync.database import Database
@@ -38,7 +40,7 @@ def test_migrations_give_exactly_the_ddl(sqlite_database: Database, tmp_path: Pa
 
 
 def test_a_second_upgrade_has_nothing_to_do(database: Database) -> None:
-    assert revision_of(database) == "0001"
+    assert revision_of(database) == "0004"
     assert upgrade(database) is False
 
 
@@ -59,15 +61,14 @@ def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
         "sys.stdin.read()\n"
         f"print(upgrade(Database({url!r})))\n"
     )
-    started = [
-        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    said = sorted(process.communicate(timeout=100)[0].strip() for process in started)
+    with ExitStack() as stack:
+        argv = [sys.executable, "-c", program]
+        started = [stack.enter_context(running_process(argv, stdin=subprocess.PIPE)) for _ in range(3)]
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.stdin = None
+        said = sorted(process.communicate(timeout=100)[0].strip() for process in started)
 
     assert said == ["False"] * 2 + ["True"]
     assert [process.returncode for process in started] == [0] * 3

@@ -22,6 +22,10 @@ OLD, YOUNG = NOW - 31 * DAY, NOW - 29 * DAY
 _numbers = count()
 
 
+def no_jobs(_: str) -> int:
+    return 0
+
+
 def _made(ledger: Ledger, now: float) -> str:
     request_id = derived_id(str(next(_numbers)))
     ledger.handle([request(request_id, now=now)])
@@ -36,9 +40,11 @@ def test_finished_requests_go_with_their_predictions(database: Database, ledger:
     answered_then.handle([prediction(old), prediction(old, deployment="dark", shadow=True), prediction(young)])
     make_store(database).handle([prediction(late)])
 
-    assert prune(database, RETENTION, NOW, dry_run=True) == Pruned(requests=1, batches=0, dead_letters=0)
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs, dry_run=True) == Pruned(
+        requests=1, batches=0, dead_letters=0
+    )
     assert len(rows_of(database, "requests", "id")) == 3
-    assert prune(database, RETENTION, NOW) == Pruned(requests=1, batches=0, dead_letters=0)
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs) == Pruned(requests=1, batches=0, dead_letters=0)
 
     assert {row["id"] for row in rows_of(database, "requests", "id")} == {young, late}
     assert {row["request_id"] for row in rows_of(database, "predictions", "request_id")} == {young, late}
@@ -51,7 +57,7 @@ def test_what_was_never_answered_and_what_was_never_asked_goes_too(
     store.handle([prediction(derived_id("stub"), now=OLD)])
     waiting = _made(ledger, YOUNG)
 
-    assert prune(database, RETENTION, NOW).requests == 2
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs).requests == 2
     assert [row["id"] for row in rows_of(database, "requests", "id")] == [waiting]
     assert rows_of(database, "predictions", "request_id") == []
 
@@ -61,7 +67,7 @@ def test_mini_batches_and_dead_letters_go(database: Database, store: Store) -> N
     keeper = DeadLetterKeeper(database=database, limits=LIMITS, clock=lambda: NOW - 91 * DAY)
     keeper.handle([Record(NAMES.dead_letters("tumours"), 0, "1", b"", None, {}, OLD, 0)])
 
-    assert prune(database, RETENTION, NOW) == Pruned(requests=0, batches=1, dead_letters=1)
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs) == Pruned(requests=0, batches=1, dead_letters=1)
     assert [row["id"] for row in rows_of(database, "batches", "id")] == ["young"]
 
 
@@ -70,8 +76,8 @@ def test_what_waits_for_an_answer_can_be_spared(database: Database, ledger: Ledg
     store.handle([prediction(answered)])
     later = NOW + 31 * DAY
 
-    assert prune(database, RETENTION, later, dry_run=True, open_too=False).requests == 1
-    assert prune(database, RETENTION, later, open_too=False).requests == 1
+    assert prune(database, RETENTION, later, forget_jobs=no_jobs, dry_run=True, open_too=False).requests == 1
+    assert prune(database, RETENTION, later, forget_jobs=no_jobs, open_too=False).requests == 1
     assert [row["id"] for row in rows_of(database, "requests", "id")] == [waiting]
 
 
@@ -88,7 +94,7 @@ def test_in_the_background_chunks_go_for_as_long_as_a_tick_may_take(
         now += step
         return now
 
-    retention = Retention(database, RETENTION, clock=lambda: NOW, monotonic=monotonic)
+    retention = Retention(database, RETENTION, no_jobs, clock=lambda: NOW, monotonic=monotonic)
 
     left = []
     for _ in range(3):

@@ -221,5 +221,24 @@ def test_what_was_finished_is_announced_although_what_follows_the_commit_failed_
     assert store.handle(records).also == ()
 
 
+@pytest.mark.parametrize("by", ["ledger", "store"])
+def test_what_a_killed_process_may_not_have_announced_is_announced_when_it_comes_again(
+    ledger: Ledger, store: Store, by: str
+) -> None:
+    done, waiting = new_id(), new_id()
+    records = {
+        "ledger": [request(done), request(waiting)],
+        "store": [prediction(done), prediction(waiting, deployment="unlisted")],
+    }
+    ledger.handle(records["ledger"])
+    store.handle(records["store"])
+    handler = ledger if by == "ledger" else store
+
+    assert handler.handle(records[by]).also == (), "comes again, but was not given back by anyone"
+    outcome = handler.handle([each._replace(redeliveries=1) for each in records[by]])
+
+    assert _ids(outcome.also) == [done]
+
+
 def _ids(also: Sequence[Message]) -> list[str]:
     return [request_id for message in also for request_id in COMMIT.decode(message.value)["data"]["ids"]]

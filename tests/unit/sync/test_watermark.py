@@ -52,7 +52,9 @@ def test_it_is_the_publish_time_of_the_oldest_message_that_is_left(database: Dat
 
 
 def test_it_stays_where_the_broker_cannot_tell(database: Database) -> None:
-    _watermark(database, Clocks({"a": Lag(ready=5, in_flight=0, oldest_published_at=None, members=None)})).advance()
+    for ready, in_flight in ((5, 0), (0, 5), (0, None)):
+        lag = Lag(ready=ready, in_flight=in_flight, oldest_published_at=None, members=None)
+        _watermark(database, Clocks({"a": lag})).advance()
     assert read_watermark(database) is None
 
 
@@ -84,3 +86,19 @@ def test_the_broker_is_asked_at_most_once_a_second(database: Database) -> None:
     watermark.advance()
     assert clocks.asked == 2
     assert read_watermark(database) == 1001.25
+
+
+def test_a_topic_that_nobody_can_tell_of_holds_it_back(database: Database) -> None:
+    unknown = Lag(ready=0, in_flight=None, oldest_published_at=None, members=2)
+    _watermark(database, Clocks({"a": NOTHING, "b": unknown})).advance()
+    assert read_watermark(database) is None
+    _watermark(database, Clocks({"b": NOTHING, "a": unknown})).advance()
+    assert read_watermark(database) == 1000.0, "two processes, each of which tells of one topic"
+
+
+def test_a_topic_that_is_read_no_more_does_not_hold_it_back(database: Database) -> None:
+    _watermark(database, Clocks({"retired": NOTHING})).advance()
+    clocks = Clocks({"a": NOTHING})
+    clocks.now = 2000.0
+    _watermark(database, clocks).advance()
+    assert read_watermark(database) == 2000.0

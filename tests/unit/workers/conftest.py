@@ -9,10 +9,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from predictq.brokers import Done, Message, Record, Verdict
+from predictq.cancels import Cancelled
 from predictq.ids import new_id
 from predictq.messages import BATCH, PREDICTION, REQUEST, BatchEvent, PredictionEvent, new_request
 from predictq.settings import Settings
-from predictq_workers.cancels import Cancelled
 from predictq_workers.class_model import ClassModel
 from predictq_workers.model import Servable
 from predictq_workers.predicting import Predicting

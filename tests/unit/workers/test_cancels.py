@@ -1,8 +1,8 @@
 """Ids that are not worth predicting any more."""
 
 from predictq.brokers import Done, Record
+from predictq.cancels import Cancelled, HearCancels
 from predictq.messages import CANCEL, new_cancel
-from predictq_workers.cancels import Cancelled, HearCancels
 
 
 def _hint(value: bytes) -> Record:

@@ -8,10 +8,10 @@ from pydantic import BaseModel, FiniteFloat
 from sklearn.linear_model import LogisticRegression
 
 from predictq.brokers import Dead, Done, Record, Retry
+from predictq.cancels import Cancelled
 from predictq.errors import Retryable
 from predictq.messages import PREDICTION, prediction_id
 from predictq.names import Names
-from predictq_workers.cancels import Cancelled
 from predictq_workers.sklearn_model import SklearnModel
 
 NAMES = Names()
@@ -224,6 +224,21 @@ def test_what_was_cancelled_is_skipped(record: MakeRecord, handler: MakeHandler,
     cancelled.add(["019adf1e-7a2c-7c4e-9b1d-3f5a6c7d8e90"])
     records = [record(x(1), request_id="019adf1e-7a2c-7c4e-9b1d-3f5a6c7d8e90"), record(x(2))]
     got = answered(handler(Doubling(), cancelled=cancelled), records)
+    assert got.verdicts[0] == Done()
+    assert got.outputs(1) == [4.0]
+
+
+def test_rows_of_a_cancelled_job_are_skipped_whatever_their_ids(
+    record: MakeRecord, handler: MakeHandler, answered: Any
+) -> None:
+    cancelled = Cancelled()
+    cancelled.add(["019adf1e-7a2c-7c4e-9b1d-3f5a6c7d8e91"])
+    plain = record(x(1))
+    place = b'"job":{"id":"019adf1e-7a2c-7c4e-9b1d-3f5a6c7d8e91","chunk":0,"first_row":0,"rows":1},"deployments":'
+    got = answered(
+        handler(Doubling(), cancelled=cancelled),
+        [plain._replace(value=plain.value.replace(b'"deployments":', place)), record(x(2))],
+    )
     assert got.verdicts[0] == Done()
     assert got.outputs(1) == [4.0]
 

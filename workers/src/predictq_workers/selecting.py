@@ -1,16 +1,16 @@
 """Which records are requests that this deployment is to predict."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from predictq.brokers import Done, Message, Record, Verdict
+from predictq.cancels import Cancelled
 from predictq.clock import wire_time
 from predictq.errors import BadMessage
 from predictq.messages import REQUEST, RequestEvent
 from predictq.names import Names
 from predictq_workers.answers import Answers
-from predictq_workers.cancels import Cancelled
 from predictq_workers.minibatches import Work
 
 __all__ = ["Selected", "Selection", "prediction_key"]
@@ -60,7 +60,7 @@ class Selection:
                 unreadable.append(error)
                 continue
             topic = self.topic_of(request)
-            if topic is None or request["id"] in cancelled:
+            if topic is None or (cancelled and _is_among(request, cancelled)):
                 continue
             if "expirytime" in request and request["expirytime"] < now_text:
                 verdicts[at] = Done((self._expired(request, record, topic, now_text),))
@@ -86,6 +86,12 @@ class Selection:
         detail = "the deadline passed before it was predicted"
         value = self._answers.refusal(request, "expired", "expired", detail, redrive=record.redrive, time=now_text)
         return Message(topic, value, prediction_key(request))
+
+
+def _is_among(request: RequestEvent, cancelled: Container[str]) -> bool:
+    """Whether it was cancelled, or the job that it was cut from."""
+    data = request["data"]
+    return request["id"] in cancelled or ("job" in data and data["job"]["id"] in cancelled)
 
 
 def prediction_key(request: RequestEvent) -> bytes | None:

@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 
-from predictq.brokers import Broker, Subscription, open_broker
+from predictq.brokers import Broker, Guarantees, Subscription, open_broker
+from predictq.cancels import Cancelled, HearCancels
+from predictq.errors import UserMistake
+from predictq.garbage import settle_garbage_collection
 from predictq.loop import Loop, Watchdog
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.process import run_process
 from predictq.settings import Settings
+from predictq.starting import ensure_topics
 from predictq.topology import topology_of
 from predictq_workers.answers import Answers
 from predictq_workers.batch_records import BatchRecords
 from predictq_workers.calling import Calls, Guard
-from predictq_workers.cancels import Cancelled, HearCancels
-from predictq_workers.garbage import settle_garbage_collection
 from predictq_workers.loading import open_model
 from predictq_workers.model import Servable
 from predictq_workers.predicting import Predicting
@@ -29,9 +30,9 @@ def run(settings: Settings, deployment: str) -> int:
     spec = settings.deployments[deployment]
     model = open_model(spec, settings.folder)
     broker = open_broker(settings.broker_url())
+    _check_hold(deployment, spec.max_predict_seconds, broker.guarantees)
     # Before a model that takes long to load: from here on the group is owed what is submitted.
-    with closing(broker.admin()) as admin:
-        admin.ensure(topology_of(settings))
+    ensure_topics(broker, topology_of(settings))
     model.load()
     loops = build_loops(settings, deployment, model=model, broker=broker)
     settle_garbage_collection()
@@ -60,6 +61,7 @@ def build_loops(settings: Settings, deployment: str, *, model: Servable, broker:
         member=member,
         retry_topic=retries,
         claim_seconds=settings.worker.claim_seconds,
+        instance=settings.worker.instance,
     )
     hearing = Subscription(topics=(names.cancels,), member=f"{member}-cancels")
     return (
@@ -103,3 +105,14 @@ def build_handler(
         ),
         clock=clock,
     )
+
+
+def _check_hold(deployment: str, max_predict_seconds: float, guarantees: Guarantees) -> None:
+    """One batch is predicted while the next is fetched already: both must be done before the broker takes them away."""
+    hold = guarantees.hold_seconds
+    if hold is not None and 2 * max_predict_seconds > hold:
+        raise UserMistake(
+            f"deployments.{deployment}.max_predict_seconds: {max_predict_seconds:g} s is too long for this broker, "
+            f"which takes a record away after {hold:g} s in hand; at most {hold / 2:g} would be right, or a longer "
+            "consumer_timeout of the broker and of the option consumer_timeout_seconds"
+        )

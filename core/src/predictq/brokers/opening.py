@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from urllib.parse import urlsplit
 
 from predictq.brokers.port import Broker
 from predictq.errors import UserMistake
@@ -10,7 +9,13 @@ from predictq.errors import UserMistake
 __all__ = ["open_broker"]
 
 _ADAPTERS = {
+    "amqp": "predictq.brokers.amqp",
+    "amqps": "predictq.brokers.amqp",
+    "kafka": "predictq.brokers.kafka",
+    "kafka+confluent": "predictq.brokers.kafka",
     "memory": "predictq.brokers.memory",
+    "redis": "predictq.brokers.redis",
+    "rediss": "predictq.brokers.redis",
     "sqlite": "predictq.brokers.sqlite",
 }
 
@@ -20,9 +25,9 @@ def open_broker(url: str) -> Broker:
 
     Raises UserMistake for an unknown scheme, MissingExtra where the driver is not installed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     if scheme not in _ADAPTERS:
         known = ", ".join(f"{name}://" for name in sorted(_ADAPTERS))
-        raise UserMistake(f"broker: {scheme or url!r} is no broker that predictq knows; one of {known} would be right")
+        raise UserMistake(f"broker: {scheme!r} is no broker that predictq knows; one of {known} would be right")
     adapter: Callable[[str], Broker] = import_module(_ADAPTERS[scheme]).open_url
     return adapter(url)

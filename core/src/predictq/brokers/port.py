@@ -20,6 +20,7 @@ __all__ = [
     "Consumer",
     "Dead",
     "Done",
+    "Guarantees",
     "Health",
     "Isolate",
     "Lag",
@@ -149,6 +150,9 @@ class Subscription:
     """How long a claim lasts without `extend`; after it, others may take the records of a dead member."""
     idle_seconds: float = 0.25
     """How long a poll waits for a first message before it returns an empty batch."""
+    instance: str | None = None
+    """A name that outlives the process, unique in the group: a member of it that comes back in time finds its own
+    partitions again, and with transactions it fences its predecessor. Kafka only; others ignore it."""
 
 
 class Producer(Protocol):
@@ -165,13 +169,15 @@ class Producer(Protocol):
 
 
 class Consumer(Protocol):
-    """Reads topics for one group. Used by one thread; only `extend` and `drain` may come from another."""
+    """Reads topics for one group. Used by one thread; only `extend` and `drain` may come from another, and `settle`
+    where more than one batch may be in hand."""
 
     def poll(self, max_messages: int, max_bytes: int, max_wait: float) -> Batch:
         """The next records: the first one wakes it, then it fills for at most `max_wait` seconds; may be empty.
 
         A backlog never waits. `max_bytes` bounds the sum of values, but one record always fits. A record marked `alone`
-        comes in a batch of one. At most one batch is in hand: polling again before `settle` raises RuntimeError.
+        comes in a batch of one. At most `Guarantees.batches_in_hand` are in hand: polling for one more before `settle`
+        raises RuntimeError.
         """
 
     def settle(self, batch: Batch, verdicts: Sequence[Verdict], also: Sequence[Message] = ()) -> int:
@@ -179,7 +185,8 @@ class Consumer(Protocol):
 
         `verdicts` holds one verdict for each record, in order; another length raises ValueError. Records whose claim
         was lost are left out, their outputs with them; returns how many. After BrokerUnavailable it may be called
-        again.
+        again. Batches are settled in the order of their polls, and nothing is released while a later one is in hand;
+        else RuntimeError.
         """
 
     def extend(self, batch: Batch) -> bool:
@@ -206,12 +213,39 @@ class Lag:
 
     ready: int
     """Waiting, delayed ones included."""
-    in_flight: int
-    """Handed out and not settled."""
+    in_flight: int | None
+    """Handed out or fetched ahead, and not settled; None when the broker cannot tell."""
     oldest_published_at: float | None
     """Publish time, Unix seconds, of the oldest unsettled message; None when nothing is left or nobody can tell."""
     members: int | None
     """Live members of the group; None when the broker cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantees:
+    """In what brokers differ: the contract suite holds each adapter to it, docs/brokers.md tells it to people."""
+
+    atomic_settle: bool
+    """Outputs and acknowledgement are one: no crash and no lost claim repeats an output."""
+    ordered: bool
+    """Messages of one key come in order on every topic; else only where its spec says `ordered`."""
+    replays: bool
+    """A new group may start at the beginning of its topics; else UserMistake."""
+    exact_redeliveries: bool
+    """Only what was in hand counts as handed out (with two batches in hand on Kafka, the next one too); else
+    what was fetched ahead, and what was given back, counts too."""
+    exact_lag: bool
+    """`Lag` knows what is in flight and how old the oldest is; else these are None where anything is left."""
+    claims_outlive_their_time: bool
+    """A claim that ran out is good until somebody takes it; else it ends by itself."""
+    retention: Literal["settled", "age", "none"]
+    """What ends a message: `retention_seconds` after all groups have settled it; `unsettled_seconds` after it was
+    published, whoever still needs it; or, where each group has its own copy, its settlement."""
+    hold_seconds: float | None
+    """How long the broker leaves a record in hand, however often the claim is extended; None: for ever."""
+    batches_in_hand: int
+    """How many batches a consumer may have in hand. With two, one is settled while the next is polled and handled: the
+    time for which settling waits for the broker is not lost. A broadcast has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +266,8 @@ class Admin(Protocol):
         contradicts the topology and cannot be changed, such as another number of partitions.
         """
 
-    def topics(self) -> Mapping[str, int]:
-        """Topics that exist, with their number of partitions."""
+    def topics(self, prefix: str) -> Mapping[str, int]:
+        """Topics that exist under the prefix, with their number of partitions."""
 
     def lag(self, topic: str, group: str) -> Lag: ...
 
@@ -246,6 +280,7 @@ class Broker(Protocol):
     """One broker by its URL. Opening it connects nothing yet."""
 
     max_message_bytes: int
+    guarantees: Guarantees
 
     def producer(self) -> Producer: ...
 

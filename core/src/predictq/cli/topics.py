@@ -63,7 +63,7 @@ def list_topics(json: Json = False) -> None:
     settings = load_settings()
     wanted = {topic.name: topic.partitions for topic in topology_of(settings).topics}
     with _admin(settings) as admin:
-        there = admin.topics()
+        there = admin.topics(settings.prefix)
     rows = [
         (name, there.get(name, wanted.get(name)), _state(name, there, wanted)) for name in sorted({*there, *wanted})
     ]
@@ -104,7 +104,7 @@ def _state(name: str, there: Container[str], wanted: Container[str]) -> str:
     return "in use" if name in wanted else "not in the settings"
 
 
-def _lag_rows(admin: Admin, topology: Topology) -> list[tuple[str, str, int, int, float | None, int | None]]:
+def _lag_rows(admin: Admin, topology: Topology) -> list[tuple[str, str, int, int | None, float | None, int | None]]:
     now = time.time()
     rows = []
     for group in topology.groups:

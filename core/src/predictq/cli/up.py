@@ -16,6 +16,7 @@ from predictq.cli.topics import ensure_topics
 from predictq.errors import UserMistake
 from predictq.logs import configure_logging
 from predictq.settings import Settings, load_settings
+from predictq.starting import patiently
 from predictq.supervisor import ProcessSpec, Supervisor
 
 __all__ = ["register"]
@@ -77,7 +78,7 @@ def _refuse_what_cannot_work(settings: Settings) -> None:
 
 def _prepare(settings: Settings) -> None:
     """Topics, and what members need before their processes start (entry point `predictq.prepare`)."""
-    ensure_topics(settings)
+    patiently(lambda: ensure_topics(settings))
     for point in sorted(entry_points(group="predictq.prepare"), key=lambda point: point.name):
         prepare: Callable[[Settings], None] = point.load()
         prepare(settings)

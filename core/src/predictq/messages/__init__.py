@@ -3,6 +3,20 @@
 from predictq.messages.batch import BATCH, BATCH_TYPE, BatchData, BatchEvent
 from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
 from predictq.messages.hints import CANCEL, COMMIT, CancelEvent, CommitEvent, new_cancel, new_commit
+from predictq.messages.job import (
+    CHUNK,
+    CHUNK_TYPE,
+    JOB,
+    JOB_TYPE,
+    ChunkData,
+    ChunkEvent,
+    ChunkForm,
+    FileFormat,
+    JobData,
+    JobEvent,
+    JobResult,
+    JobSource,
+)
 from predictq.messages.prediction import (
     PREDICTION,
     PREDICTION_TYPE,
@@ -12,13 +26,26 @@ from predictq.messages.prediction import (
     Status,
     prediction_id,
 )
-from predictq.messages.request import REQUEST, REQUEST_TYPE, RequestData, RequestEvent, hash_of, new_request
+from predictq.messages.request import (
+    REQUEST,
+    REQUEST_TYPE,
+    JobPlace,
+    RequestData,
+    RequestEvent,
+    encode_rows,
+    hash_of,
+    new_request,
+)
 
 __all__ = [
     "BATCH",
     "BATCH_TYPE",
     "CANCEL",
+    "CHUNK",
+    "CHUNK_TYPE",
     "COMMIT",
+    "JOB",
+    "JOB_TYPE",
     "PREDICTION",
     "PREDICTION_TYPE",
     "REQUEST",
@@ -27,12 +54,21 @@ __all__ = [
     "BatchData",
     "BatchEvent",
     "CancelEvent",
+    "ChunkData",
+    "ChunkEvent",
+    "ChunkForm",
     "Codec",
     "CommitEvent",
     "Envelope",
+    "FileFormat",
     "Hash",
     "Id",
     "InstanceError",
+    "JobData",
+    "JobEvent",
+    "JobPlace",
+    "JobResult",
+    "JobSource",
     "Name",
     "PredictionData",
     "PredictionEvent",
@@ -40,6 +76,7 @@ __all__ = [
     "RequestEvent",
     "Status",
     "Time",
+    "encode_rows",
     "hash_of",
     "new_cancel",
     "new_commit",

@@ -11,9 +11,28 @@ from typing_extensions import TypedDict
 from predictq.clock import wire_time
 from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
 
-__all__ = ["REQUEST", "REQUEST_TYPE", "RequestData", "RequestEvent", "hash_of", "new_request"]
+__all__ = [
+    "REQUEST",
+    "REQUEST_TYPE",
+    "JobPlace",
+    "RequestData",
+    "RequestEvent",
+    "encode_rows",
+    "hash_of",
+    "new_request",
+]
 
 REQUEST_TYPE: Literal["predictq.request.v1"] = "predictq.request.v1"
+
+
+class JobPlace(TypedDict):
+    """Where the instances of a request stand in the file of a job: one row after the other."""
+
+    id: Id
+    chunk: Annotated[int, Field(ge=0)]
+    first_row: Annotated[int, Field(ge=0)]
+    rows: Annotated[int, Field(ge=1)]
+    """As many as there are instances: so that who counts them need not read them."""
 
 
 class RequestData(TypedDict):
@@ -28,6 +47,7 @@ class RequestData(TypedDict):
     """Of the instances as compact JSON."""
     metadata: NotRequired[dict[str, str]]
     """The client's own labels, handed back with the result."""
+    job: NotRequired[JobPlace]
 
 
 class RequestEvent(Envelope):
@@ -48,6 +68,18 @@ REQUEST: Codec[RequestEvent] = Codec(RequestEvent)
 def hash_of(instances: Sequence[Any]) -> str:
     """The hash by which two bodies under one id are told apart."""
     return hashlib.sha256(to_json(instances)).hexdigest()
+
+
+def encode_rows(event: RequestEvent, instances: bytes) -> bytes:
+    """A request of rows of a job whose instances are JSON already. They stand last, so that they can be passed over.
+
+    `event` has none; its `instances_hash` is that of these bytes.
+    """
+    data: dict[str, Any] = {name: value for name, value in event["data"].items() if name != "instances"}
+    ordered: Any = {name: value for name, value in event.items() if name != "data"}
+    ordered["data"] = {**data, "instances": []}
+    head = REQUEST.encode(ordered)
+    return head[: -len(b"[]}}")] + instances + b"}}"
 
 
 def new_request(

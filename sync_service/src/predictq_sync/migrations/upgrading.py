@@ -9,26 +9,28 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from predictq.errors import UserMistake
-from predictq_sync.database import Database
+from predictq_sync.database import Database, mistakes_told
 
 __all__ = ["is_current", "revision_of", "upgrade"]
 
 LOCK = 7_226_583_146_180_517
 """PostgreSQL advisory lock: one process migrates, the others wait and find nothing left to do."""
+WAIT_SECONDS = 300
 
 
 def upgrade(database: Database) -> bool:
     """Create or migrate the tables, in one transaction; whether anything was left to do.
 
-    May be called by several processes at once. Raises UserMistake when the database was written by a newer predictq.
+    May be called by several processes at once. Raises UserMistake for what an operator has to mend first, and when the
+    database was written by a newer predictq.
     """
     database.create()
     config = _config()
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
-    with database.write() as connection:
+    with mistakes_told(), database.write() as connection:
         if database.dialect == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            _prepare_postgresql(connection)
         before = _revision(connection)
         if before == head:
             return False
@@ -49,8 +51,18 @@ def is_current(database: Database) -> bool:
 
 def revision_of(database: Database) -> str | None:
     """The revision that the database is at; None when it has no tables yet."""
-    with database.read() as connection:
+    with mistakes_told(), database.read() as connection:
         return _revision(connection)
+
+
+def _prepare_postgresql(connection: Connection) -> None:
+    # A large table takes its time, and those who wait for it take as long.
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise UserMistake(f"database: its encoding is {encoding}; CREATE DATABASE … ENCODING 'UTF8' would be right")
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 
 
 def _config() -> Config:

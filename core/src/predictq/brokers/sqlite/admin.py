@@ -35,9 +35,10 @@ class SqliteAdmin:
                 db.execute("BEGIN")
         return changes
 
-    def topics(self) -> Mapping[str, int]:
-        """Topics that exist, with their number of partitions."""
-        return {topic: partitions for topic, partitions, _ in self._connection.rows(TOPICS)}
+    def topics(self, prefix: str) -> Mapping[str, int]:
+        """Topics that exist under the prefix, with their number of partitions."""
+        under = f"{prefix}."
+        return {topic: count for topic, count, _ in self._connection.rows(TOPICS) if topic.startswith(under)}
 
     def lag(self, topic: str, group: str) -> Lag:
         """Exact at one moment. Raises UserMistake for an unknown topic or group."""

@@ -1,6 +1,6 @@
 """The embedded broker."""
 
-from predictq.brokers.port import Subscription
+from predictq.brokers.port import Guarantees, Subscription
 from predictq.brokers.sqlite.admin import SqliteAdmin
 from predictq.brokers.sqlite.appending import MAX_MESSAGE_BYTES
 from predictq.brokers.sqlite.connection import Connection, Place
@@ -9,12 +9,25 @@ from predictq.brokers.sqlite.producer import SqliteProducer
 
 __all__ = ["SqliteBroker"]
 
+GUARANTEES = Guarantees(
+    atomic_settle=True,
+    ordered=True,
+    replays=True,
+    exact_redeliveries=True,
+    exact_lag=True,
+    claims_outlive_their_time=True,
+    retention="settled",
+    hold_seconds=None,
+    batches_in_hand=1,
+)
+
 
 class SqliteBroker:
     """Opens connections to one place, each for one producer, consumer or admin."""
 
     def __init__(self, place: Place) -> None:
         self.max_message_bytes = MAX_MESSAGE_BYTES
+        self.guarantees = GUARANTEES
         self._place = place
         # A database in memory lives as long as one connection to it is open.
         self._anchor = Connection(place) if place.in_memory else None

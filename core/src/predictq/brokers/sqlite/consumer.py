@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from predictq.brokers.in_hand import InHand
 from predictq.brokers.port import Batch, Message, Subscription, Verdict
 from predictq.brokers.sqlite.appending import Plan, append, plan
 from predictq.brokers.sqlite.assignment import Assignment
@@ -44,7 +45,7 @@ class SqliteConsumer:
         self._extender = Extender(place, subscription)
         self._draining = threading.Event()
         self._closed = False
-        self._in_hand: Batch | None = None
+        self._in_hand = InHand(subscription)
         self._renew_at = 0.0
         self._sign_at = 0.0
         self._due_at: float | None = None
@@ -53,24 +54,21 @@ class SqliteConsumer:
 
     def poll(self, max_messages: int, max_bytes: int, max_wait: float) -> Batch:
         """The next records. Blocks for at most `idle_seconds` for the first, and `max_wait` seconds for more."""
-        if self._in_hand is not None:
-            raise RuntimeError("a batch is in hand; settle it before the next poll")
+        self._in_hand.check_room()
         self._trimmer.trim()
         batch = self._gather(max_messages, max_bytes, max_wait)
-        if batch:
-            self._in_hand = batch
-        elif self._draining.is_set():
+        self._in_hand.add(batch)
+        if not batch and self._draining.is_set():
             self._assignment.give_back()
         return batch
 
     def settle(self, batch: Batch, verdicts: Sequence[Verdict], also: Sequence[Message] = ()) -> int:
         """Write what the verdicts ask for and move the offsets, all in one transaction; returns how many were lost."""
-        outcomes = outcomes_of(batch, verdicts, self._subscription) if batch or verdicts else []
-        if batch and batch is not self._in_hand:
-            raise RuntimeError("this batch is not in hand: it was settled before, or is another consumer's")
+        self._in_hand.check(batch, verdicts)
+        outcomes = outcomes_of(batch, verdicts, self._subscription) if batch else []
         planned = plan([*_messages(outcomes), *also], self._topics)
         kept = self._write(outcomes, planned, also) if planned or self._subscription.group else outcomes
-        self._in_hand = None
+        self._in_hand.done(batch)
         for outcome in kept:
             outcome.held.off = outcome.end
         self._trimmer.owe(len(batch))

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from predictq.brokers import Done, Message, Record
+from predictq.brokers.port import Done, Message, Record
 from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
 from predictq.messages import CANCEL
@@ -31,7 +31,7 @@ class Cancelled:
         while len(self._order) > self._max_ids:
             self._ids.discard(self._order.popleft())
 
-    def __contains__(self, request_id: str) -> bool:
+    def __contains__(self, request_id: object) -> bool:
         return request_id in self._ids
 
     def __bool__(self) -> bool:

@@ -1,0 +1,55 @@
+"""The client: submit, wait and read from Python. `Client` and `AsyncClient` need the extra `client`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from predictq.errors import MissingExtra
+from predictq_producers.client.errors import (
+    BadAnswer,
+    GatewayUnavailable,
+    Interrupted,
+    JobFailed,
+    NotFinished,
+    NotFound,
+    Rejected,
+)
+from predictq_producers.client.request import AsyncRequest, Request
+from predictq_producers.client.result import Result
+
+if TYPE_CHECKING:
+    from predictq_producers.client.async_client import AsyncClient
+    from predictq_producers.client.async_job import AsyncJob
+    from predictq_producers.client.sync_client import Client
+    from predictq_producers.client.sync_job import Job
+
+__all__ = [
+    "AsyncClient",
+    "AsyncJob",
+    "AsyncRequest",
+    "BadAnswer",
+    "Client",
+    "GatewayUnavailable",
+    "Interrupted",
+    "Job",
+    "JobFailed",
+    "NotFinished",
+    "NotFound",
+    "Rejected",
+    "Request",
+    "Result",
+]
+
+_ON_HTTPX = {"AsyncClient": "async_client", "AsyncJob": "async_job", "Client": "sync_client", "Job": "sync_job"}
+
+
+def __getattr__(name: str) -> Any:
+    """What stands on httpx, imported when it is used first. Raises MissingExtra."""
+    if name not in _ON_HTTPX:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_ON_HTTPX[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "httpx":
+            raise
+        raise MissingExtra("the client", "client", of="predictq-producers") from error
+    return getattr(module, name)

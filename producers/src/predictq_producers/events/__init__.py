@@ -1,0 +1,1 @@
+"""Events of other systems: CloudEvents become requests, those of object stores become jobs."""

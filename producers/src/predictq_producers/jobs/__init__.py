@@ -1,0 +1,1 @@
+"""Jobs: files of many rows, planned into chunks and cut into requests."""

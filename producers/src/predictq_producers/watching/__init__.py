@@ -1,0 +1,1 @@
+"""Jobs of files that are put into a folder."""
