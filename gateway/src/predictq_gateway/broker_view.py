@@ -82,7 +82,7 @@ class BrokerView:
     def _group(self, admin: Admin, endpoint: str, deployment: str) -> GroupState:
         names = self._names
         topics = (names.requests(endpoint), names.retries(endpoint, deployment), names.bulk(endpoint))
-        lags = [admin.lag(topic, names.workers(endpoint, deployment)) for topic in topics]
+        lags = admin.lags(topics, names.workers(endpoint, deployment))
         oldest = [lag.oldest_published_at for lag in lags if lag.oldest_published_at is not None]
         handed_out = [lag.in_flight for lag in lags]
         members = [lag.members for lag in lags if lag.members is not None]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from predictq.brokers import Admin
+from predictq.brokers import Admin, Lag
 from predictq_sync.database import Database
 from predictq_sync.tables import watermarks
 
@@ -56,9 +56,8 @@ class Watermark:
         if self._monotonic() < self._due or not self._topics:
             return
         self._due = self._monotonic() + EVERY_SECONDS
-        asked = [(topic, self._ask(topic)) for topic in self._topics]
         # In one order everywhere, so that two processes wait for, and never lock, each other.
-        told = [(topic, at) for topic, at in sorted(asked) if at is not None]
+        told = [(topic, at) for topic, at in sorted(self._ask().items()) if at is not None]
         with self._database.write() as connection:
             if not self._begun:
                 # A topic that is there no more, or not read yet, must not speak for those that are.
@@ -69,15 +68,20 @@ class Watermark:
                 connection.execute(self._raise, [{"name": topic, "at": at, "now": now} for topic, at in told])
         self._begun = True
 
-    def _ask(self, topic: str) -> float | None:
-        """Publish time of the group's oldest unsettled message, else the moment before asking; None: cannot be told."""
+    def _ask(self) -> dict[str, float | None]:
+        """Of each topic the publish time of the group's oldest unsettled message, else the moment before asking; None:
+        cannot be told."""
         if self._admin is None:
             self._admin = self._open_admin()
         before = self._clock()
-        lag = self._admin.lag(topic, self._group)
-        if lag.oldest_published_at is not None:
-            return min(before, lag.oldest_published_at)
-        return None if lag.ready or lag.in_flight != 0 else before
+        lags = self._admin.lags(self._topics, self._group)
+        return {topic: _complete_until(lag, before) for topic, lag in zip(self._topics, lags, strict=True)}
+
+
+def _complete_until(lag: Lag, asked_at: float) -> float | None:
+    if lag.oldest_published_at is not None:
+        return min(asked_at, lag.oldest_published_at)
+    return None if lag.ready or lag.in_flight != 0 else asked_at
 
 
 def read_watermark(database: Database) -> float | None:

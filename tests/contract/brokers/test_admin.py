@@ -142,6 +142,32 @@ def test_the_lag_at_every_step(rig: Rig) -> None:
     assert rig.lag().members == 0
 
 
+def test_the_lags_of_several_topics_are_those_of_each(rig: Rig) -> None:
+    rig.publish("1", "2", "3")
+    rig.publish("4", topic=rig.bulk)
+    topics = [rig.bulk, rig.retries, rig.requests]
+    lags = rig.admin.lags(topics, rig.group)
+    assert [lag.ready for lag in lags] == [1, 0, 3]
+    assert lags == [rig.lag(topic) for topic in topics]
+    with pytest.raises(UserMistake, match="topics ensure"):
+        rig.admin.lags([rig.requests, rig.nowhere], rig.group)
+
+
+def test_the_age_of_the_oldest_goes_on_with_what_is_settled(rig: Rig) -> None:
+    if not rig.guarantees.exact_lag:
+        pytest.skip("this broker cannot tell the age of what waits")
+    consumer = rig.consumer()
+    oldest = []
+    for text in ("1", "2", "3"):
+        rig.publish(text, key="k")
+        time.sleep(0.02)
+    while (published_at := rig.lag().oldest_published_at) is not None:
+        oldest.append(published_at)
+        rig.served(consumer, 1)
+    assert len(oldest) == 3
+    assert oldest == sorted(set(oldest))
+
+
 def test_the_lag_of_an_unknown_topic_or_group_is_the_callers_mistake(rig: Rig) -> None:
     for topic, group in (
         (rig.nowhere, rig.group),

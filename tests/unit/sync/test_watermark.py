@@ -1,5 +1,7 @@
 """Up to when the ledger says that it is complete."""
 
+from collections.abc import Sequence
+
 from predictq.brokers import Lag
 from predictq_sync.database import Database
 from predictq_sync.watermark import Watermark, read_watermark
@@ -8,16 +10,16 @@ from predictq_sync.watermark import Watermark, read_watermark
 class Clocks:
     """Both clocks at once, and the broker's answers."""
 
-    def __init__(self, lags: dict[str, Lag]) -> None:
+    def __init__(self, told: dict[str, Lag]) -> None:
         self.now = 1000.0
-        self.lags = lags
+        self.told = told
         self.asked = 0
 
-    def lag(self, topic: str, group: str) -> Lag:
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
         assert group == "predictq.sync.ledger"
         self.asked += 1
         self.now += 0.25  # asking takes time
-        return self.lags[topic]
+        return [self.told[topic] for topic in topics]
 
 
 NOTHING = Lag(ready=0, in_flight=0, oldest_published_at=None, members=1)
@@ -26,9 +28,9 @@ NOTHING = Lag(ready=0, in_flight=0, oldest_published_at=None, members=1)
 def _watermark(database: Database, clocks: Clocks) -> Watermark:
     return Watermark(
         database=database,
-        admin=lambda: clocks,  # type: ignore[arg-type, return-value] # lag is all that is asked of it
+        admin=lambda: clocks,  # type: ignore[arg-type, return-value] # lags is all that is asked of it
         group="predictq.sync.ledger",
-        topics=tuple(clocks.lags),
+        topics=tuple(clocks.told),
         clock=lambda: clocks.now,
         monotonic=lambda: clocks.now,
     )
@@ -62,7 +64,7 @@ def test_it_never_goes_back(database: Database) -> None:
     clocks = Clocks({"a": NOTHING})
     first, second = _watermark(database, clocks), _watermark(database, clocks)
     first.advance()
-    clocks.lags["a"] = Lag(ready=1, in_flight=0, oldest_published_at=5.0, members=1)
+    clocks.told["a"] = Lag(ready=1, in_flight=0, oldest_published_at=5.0, members=1)
     second.advance()
     assert read_watermark(database) == 1000.0
 

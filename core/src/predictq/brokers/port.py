@@ -269,7 +269,12 @@ class Admin(Protocol):
     def topics(self, prefix: str) -> Mapping[str, int]:
         """Topics that exist under the prefix, with their number of partitions."""
 
-    def lag(self, topic: str, group: str) -> Lag: ...
+    def lag(self, topic: str, group: str) -> Lag:
+        """How far the group is behind on the topic. Raises UserMistake where one of them does not exist, or the group
+        does not read the topic."""
+
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
+        """`lag` of several topics, in their order; on some brokers one question."""
 
     def health(self) -> Health: ...
 

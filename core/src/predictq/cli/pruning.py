@@ -64,8 +64,8 @@ def _refuse_while_ledger_is_behind(settings: Settings, admin: Admin) -> None:
 def _behind(settings: Settings, admin: Admin, asked: float) -> Iterator[str]:
     ledger = Names(settings.prefix).ledger_group
     for group in topology_of(settings).groups:
-        for topic in group.topics if group.name == ledger else ():
-            found = admin.lag(topic, ledger)
+        topics = group.topics if group.name == ledger else ()
+        for topic, found in zip(topics, admin.lags(topics, ledger), strict=True):
             if (found.ready or found.in_flight) and (found.oldest_published_at or 0.0) < asked:
                 yield topic
 

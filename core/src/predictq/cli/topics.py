@@ -108,8 +108,7 @@ def _lag_rows(admin: Admin, topology: Topology) -> list[tuple[str, str, int, int
     now = time.time()
     rows = []
     for group in topology.groups:
-        for topic in group.topics:
-            found = admin.lag(topic, group.name)
+        for topic, found in zip(group.topics, admin.lags(group.topics, group.name), strict=True):
             oldest = found.oldest_published_at
             age = None if oldest is None else round(max(0.0, now - oldest), 1)
             rows.append((group.name, topic, found.ready, found.in_flight, age, found.members))

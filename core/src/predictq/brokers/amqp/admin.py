@@ -35,9 +35,15 @@ class AmqpAdmin:
 
     def lag(self, topic: str, group: str) -> Lag:
         """What waits and who reads. Raises UserMistake for an unknown topic or group."""
+        return self.lags([topic], group)[0]
+
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
+        """What waits and who reads; topics of one prefix. Raises UserMistake for an unknown topic or group."""
+        if not topics:
+            return []
         self._connection.open()
-        known = registry.read(self._connection, topic.partition(".")[0])
-        return lag_of(self._connection, known.queues(topic, group), self._active.of(topic, group))
+        known = registry.read(self._connection, topics[0].partition(".")[0])
+        return [lag_of(self._connection, known.queues(topic, group), self._active.of(topic, group)) for topic in topics]
 
     def health(self) -> Health:
         """Whether the server answers, and takes messages as far as it has told us."""

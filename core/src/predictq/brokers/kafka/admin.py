@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from predictq.brokers.kafka.driver import Driver
 from predictq.brokers.kafka.ensuring import Ensuring
-from predictq.brokers.kafka.lag import lag_of
+from predictq.brokers.kafka.lag import Lags
 from predictq.brokers.kafka.options import Options
 from predictq.brokers.kafka.topics import is_internal
 from predictq.brokers.port import Change, Health, Lag
@@ -20,6 +20,7 @@ class KafkaAdmin:
     def __init__(self, driver: Driver, options: Options) -> None:
         self._options = options
         self._admin = driver.admin()
+        self._lags = Lags(self._admin)
 
     def ensure(self, topology: Topology, *, dry_run: bool = False, prune: bool = False) -> Sequence[Change]:
         """Create what is missing; several processes may do it at once."""
@@ -41,7 +42,11 @@ class KafkaAdmin:
 
     def lag(self, topic: str, group: str) -> Lag:
         """Raises UserMistake for an unknown topic or group."""
-        return lag_of(self._admin, topic, group)
+        return self.lags([topic], group)[0]
+
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
+        """Costs little more than the lag on one of them. Raises UserMistake for an unknown topic or group."""
+        return self._lags.of(topics, group)
 
     def health(self) -> Health:
         """Whether the cluster answers."""

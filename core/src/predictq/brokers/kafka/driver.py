@@ -249,8 +249,9 @@ class Admin(Protocol):
         """The offset that the next record will have, of each (of committed records, where transactions are on).
         Raises UnknownTopic."""
 
-    def read_one(self, place: Place, offset: int) -> Record | None:
-        """The first record at or after the offset; None where there is none."""
+    def published(self, spans: Mapping[Place, tuple[int, int]]) -> Mapping[Place, float]:
+        """Unix seconds at which the first record of each span of offsets was published, the end excluded; nothing for
+        a span without records."""
 
     def cluster(self) -> str:
         """A few words on the cluster, such as its number of brokers; raises BrokerUnavailable."""

@@ -42,6 +42,10 @@ class RedisAdmin:
         """Exact at one moment. Raises UserMistake for an unknown topic or group."""
         return lag_of(self._connection, topic, group)
 
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
+        """One after the other. Raises UserMistake for an unknown topic or group."""
+        return [self.lag(topic, group) for topic in topics]
+
     def health(self) -> Health:
         """Whether the server answers and takes writes."""
         try:

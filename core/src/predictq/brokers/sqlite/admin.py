@@ -42,8 +42,12 @@ class SqliteAdmin:
 
     def lag(self, topic: str, group: str) -> Lag:
         """Exact at one moment. Raises UserMistake for an unknown topic or group."""
+        return self.lags([topic], group)[0]
+
+    def lags(self, topics: Sequence[str], group: str) -> Sequence[Lag]:
+        """Exact at one moment, the same for all. Raises UserMistake for an unknown topic or group."""
         with self._connection.snapshot() as db:
-            return lag_of(db, topic, group)
+            return [lag_of(db, topic, group) for topic in topics]
 
     def health(self) -> Health:
         """Whether the file can be written, and has room."""

@@ -12,9 +12,8 @@ from kafka.structs import OffsetAndMetadata
 from predictq.brokers.kafka.driver import Committed, GroupState, Place, Rebalancing, TopicConfig
 from predictq.brokers.kafka.drivers.python_client import closed, connected
 from predictq.brokers.kafka.drivers.python_errors import ours, translated
-from predictq.brokers.kafka.drivers.python_member import PythonReader
+from predictq.brokers.kafka.drivers.python_heads import PythonHeads
 from predictq.brokers.kafka.options import Options
-from predictq.brokers.port import Record
 from predictq.errors import BrokerUnavailable
 
 __all__ = ["PythonAdmin"]
@@ -44,6 +43,7 @@ class PythonAdmin:
         self._options = options
         self._settings = settings
         self._client: Any = None
+        self._heads = PythonHeads(options, settings)
 
     def topics(self) -> Mapping[str, int]:
         found = self._ask(lambda client: client.describe_topics())
@@ -151,25 +151,19 @@ class PythonAdmin:
     def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
         return self._offsets(places, _LATEST)
 
-    def read_one(self, place: Place, offset: int) -> Record | None:
-        if self.ends([place])[place] <= offset:
-            return None
-        settings = {**self._settings, "fetch_max_bytes": 1, "max_partition_fetch_bytes": 1}
-        reader = PythonReader(self._options, settings, {place: offset})
-        deadline = time.monotonic() + self._options.request_seconds
+    def published(self, spans: Mapping[Place, tuple[int, int]]) -> Mapping[Place, float]:
         try:
-            while time.monotonic() < deadline:
-                for run in reader.poll(0.1, 1):
-                    return run.records[0]
-        finally:
-            reader.close()
-        return None
+            return self._heads.published(spans)
+        except BrokerUnavailable:
+            self._heads.close()
+            raise
 
     def cluster(self) -> str:
         brokers = len(self._ask(lambda client: client.describe_cluster())["brokers"])
         return f"{brokers} broker{'' if brokers == 1 else 's'}"
 
     def close(self) -> None:
+        self._heads.close()
         client, self._client = self._client, None
         if client is not None:
             closed(client, client.close)

@@ -16,7 +16,7 @@ from predictq.brokers.kafka.options import RECORD_OVERHEAD_BYTES, Options
 from predictq.brokers.kafka.records import unpacked
 from predictq.brokers.port import NO_HEADERS, Record
 
-__all__ = ["PythonMember", "PythonReader"]
+__all__ = ["PythonMember", "PythonReader", "fetched", "reading"]
 
 _EVERYTHING = 2**31 - 1
 _TURN_SECONDS = 0.01
@@ -34,7 +34,7 @@ class PythonMember:
         self._closed = False
         with translated(self._where):
             self._consumer = connected(
-                KafkaConsumer, {**_reading(options), **settings, "partition_assignment_strategy": [FairAssignor]}
+                KafkaConsumer, {**reading(options), **settings, "partition_assignment_strategy": [FairAssignor]}
             )
             be_patient(self._consumer)
             self._consumer.subscribe(topics, listener=_Ear(self._consumer, listener))
@@ -53,7 +53,7 @@ class PythonMember:
         # Everything that was fetched: the rest of a partition that is paused amid its records is never returned after
         # it was resumed (kafka-python 3.0.12: `Fetcher._paused_partition_records` waits for a slot that is never None).
         with translated(self._where):
-            return _fetched(self._consumer.poll(int(timeout_seconds * 1000), _EVERYTHING))
+            return fetched(self._consumer.poll(int(timeout_seconds * 1000), _EVERYTHING))
 
     def pause(self, places: Sequence[Place]) -> None:
         self._consumer.pause(*self._own(places))
@@ -141,14 +141,14 @@ class PythonReader:
     def __init__(self, options: Options, settings: Mapping[str, Any], offsets: Mapping[Place, int]) -> None:
         self._where = options.shown
         with translated(self._where):
-            self._consumer = connected(KafkaConsumer, {**_reading(options), **settings})
+            self._consumer = connected(KafkaConsumer, {**reading(options), **settings})
             self._consumer.assign([TopicPartition(*place) for place in offsets])
             for place, offset in offsets.items():
                 self._consumer.seek(TopicPartition(*place), offset)
 
     def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Fetched]:
         with translated(self._where):
-            return _fetched(self._consumer.poll(int(timeout_seconds * 1000), max_records))
+            return fetched(self._consumer.poll(int(timeout_seconds * 1000), max_records))
 
     def close(self) -> None:
         with translated(self._where):
@@ -159,7 +159,8 @@ def _packed(offsets: Mapping[Place, Committed]) -> dict[TopicPartition, OffsetAn
     return {TopicPartition(*place): OffsetAndMetadata(c.offset, c.note, -1) for place, c in offsets.items()}
 
 
-def _reading(options: Options) -> dict[str, Any]:
+def reading(options: Options) -> dict[str, Any]:
+    """How all consumers read."""
     return {
         "auto_offset_reset": "earliest",
         "enable_auto_commit": False,
@@ -170,7 +171,7 @@ def _reading(options: Options) -> dict[str, Any]:
     }
 
 
-def _fetched(polled: Mapping[Any, Sequence[Any]]) -> list[Fetched]:
+def fetched(polled: Mapping[Any, Sequence[Any]]) -> list[Fetched]:
     """Our records of kafka-python's, without a call for each."""
     new = tuple.__new__
     runs = []
