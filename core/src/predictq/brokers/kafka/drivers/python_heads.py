@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from predictq.brokers.kafka.driver import Place
 from predictq.brokers.kafka.drivers.python_client import closed, connected
 from predictq.brokers.kafka.drivers.python_errors import translated
-from predictq.brokers.kafka.drivers.python_member import fetched, reading
+from predictq.brokers.kafka.drivers.python_member import EVERYTHING, fetched, reading
 from predictq.brokers.kafka.options import Options
 
 __all__ = ["PythonHeads"]
@@ -43,7 +43,7 @@ class PythonHeads:
             for place, (begin, _) in spans.items():
                 consumer.seek(TopicPartition(*place), begin)
             while left and time.monotonic() < deadline:
-                for run in fetched(consumer.poll(_TURN_MS)):
+                for run in fetched(consumer.poll(_TURN_MS, EVERYTHING)):
                     found.setdefault(run.place, run.records[0].published_at)
                 done = [tp for tp, end in left.items() if Place(*tp) in found or consumer.position(tp) >= end]
                 for tp in done:

@@ -16,9 +16,12 @@ from predictq.brokers.kafka.options import RECORD_OVERHEAD_BYTES, Options
 from predictq.brokers.kafka.records import unpacked
 from predictq.brokers.port import NO_HEADERS, Record
 
-__all__ = ["PythonMember", "PythonReader", "fetched", "reading"]
+__all__ = ["EVERYTHING", "PythonMember", "PythonReader", "fetched", "reading"]
 
-_EVERYTHING = 2**31 - 1
+EVERYTHING = 2**31 - 1
+"""All records that were fetched, taken at once: the rest of a partition that is paused amid its records is never
+returned after it was resumed (kafka-python 3.0.12: `Fetcher._paused_partition_records` waits for a slot that is never
+None)."""
 _TURN_SECONDS = 0.01
 _PARTING_TURNS = 100
 _LEAVE_MS = 2_000
@@ -49,11 +52,9 @@ class PythonMember:
         joining: bool = self._consumer._coordinator.need_rejoin()  # noqa: SLF001 - what its poll asks first
         return joining
 
-    def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Fetched]:  # noqa: ARG002 - see below
-        # Everything that was fetched: the rest of a partition that is paused amid its records is never returned after
-        # it was resumed (kafka-python 3.0.12: `Fetcher._paused_partition_records` waits for a slot that is never None).
+    def poll(self, timeout_seconds: float, max_records: int) -> Sequence[Fetched]:  # noqa: ARG002 - see EVERYTHING
         with translated(self._where):
-            return fetched(self._consumer.poll(int(timeout_seconds * 1000), _EVERYTHING))
+            return fetched(self._consumer.poll(int(timeout_seconds * 1000), EVERYTHING))
 
     def pause(self, places: Sequence[Place]) -> None:
         self._consumer.pause(*self._own(places))
