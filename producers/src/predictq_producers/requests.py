@@ -148,8 +148,9 @@ class RequestMaker:
         key = submission.key.encode() if submission.key is not None else None
         return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key))
 
-    def prepare_rows(self, instances: bytes, job: JobPlace, request_id: str, now: float) -> Message:
-        """Rows of a job's file, checked and encoded already, for the topic of those that may wait.
+    def prepare_rows(self, rows: bytes, job: JobPlace, request_id: str, now: float, *, packed: bool = False) -> Message:
+        """Rows of a job's file for the topic of those that may wait, checked already: the JSON of instances or, with
+        `packed`, of columns.
 
         Raises Refused where no one would answer.
         """
@@ -161,13 +162,12 @@ class RequestMaker:
             "time": wire_time(now),
             "data": {
                 "endpoint": self.endpoint,
-                "instances": [],
                 "deployments": self._owed(request_id),
-                "instances_hash": hashlib.sha256(instances).hexdigest(),
+                "instances_hash": hashlib.sha256(rows).hexdigest(),
                 "job": job,
             },
         }
-        return Message(self._bulk_topic, encode_rows(event, instances))
+        return Message(self._bulk_topic, encode_rows(event, rows, "packed" if packed else "instances"))
 
     def _owed(self, request_id: str) -> list[str]:
         deployments = self._stamp.deployments(request_id)

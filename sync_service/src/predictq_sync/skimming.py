@@ -12,7 +12,19 @@ from typing_extensions import TypedDict
 
 from predictq.clock import TIME_PATTERN, parse_time, wire_time
 from predictq.errors import BadMessage
-from predictq.messages import BatchEvent, Codec, Envelope, Hash, Id, JobPlace, Name, PredictionEvent, Time
+from predictq.messages import (
+    BatchEvent,
+    Codec,
+    Envelope,
+    Hash,
+    Id,
+    JobPlace,
+    Name,
+    PackedRows,
+    PredictionEvent,
+    Time,
+    check_instances,
+)
 
 __all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_request", "time_or"]
 
@@ -26,7 +38,8 @@ Unread = Annotated[_Nothing | Any, Field(union_mode="left_to_right")]
 
 class SkimmedData(TypedDict):
     endpoint: Name
-    instances: Annotated[list[Unread], Field(min_length=1)]
+    instances: NotRequired[Annotated[list[Unread], Field(min_length=1)]]
+    packed: NotRequired[PackedRows]
     deployments: Annotated[list[Name], Field(min_length=1)]
     instances_hash: Hash
     metadata: NotRequired[dict[str, str]]
@@ -45,7 +58,7 @@ class SkimmedRequest(Envelope):
 
 Emitted = Annotated[PredictionEvent | BatchEvent, Field(discriminator="type")]
 
-REQUEST: Codec[SkimmedRequest] = Codec(SkimmedRequest)
+REQUEST: Codec[SkimmedRequest] = Codec(SkimmedRequest, check_instances)
 _INSTANCES = b',"instances":['
 
 

@@ -97,6 +97,17 @@ def test_a_request_with_one_wrong_attribute_names_it(path: tuple[str, ...], valu
         REQUEST.decode(json.dumps(event).encode())
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_a_request_has_instances_in_one_way(both: bool) -> None:
+    event = json.loads((GOLDEN / "request-packed.v1.json").read_text())
+    if both:
+        event["data"]["instances"] = [[1.0]]
+    else:
+        del event["data"]["packed"]
+    with pytest.raises(BadMessage, match=r"^data/instances: "):
+        REQUEST.decode(json.dumps(event).encode())
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()

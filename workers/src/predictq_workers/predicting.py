@@ -56,12 +56,12 @@ class Predicting:
 
     def handle(self, records: Sequence[Record]) -> Outcome:
         """One verdict for each record, and a batch record for each mini-batch."""
-        works, instances, verdicts = self._selection.select(records, self._clock())
+        works, inputs, verdicts = self._selection.select(records, self._clock())
         if not works:
             return Outcome(verdicts)
         size_bytes = sum([len(record[3]) for record in records])
-        self._poll_size.saw(requests=len(works), instances=len(instances), size_bytes=size_bytes)
-        checked = self._model.check(instances)
+        self._poll_size.saw(requests=len(works), instances=inputs.count, size_bytes=size_bytes)
+        checked = inputs.checked(self._model)
         also: list[Message] = []
         for together in cut(works, self._settings.max_batch_size):
             batch = self._predict(together, checked)
@@ -89,7 +89,7 @@ class Predicting:
         first, end = works[0].start, works[-1].stop
         invalid = {at: failure for at, failure in checked.failures.items() if first <= at < end}
         places = [at for at in range(first, end) if at not in invalid] if invalid else range(first, end)
-        inputs = [checked.inputs[at] for at in places] if invalid else checked.inputs[first:end]
+        inputs: Any = [checked.inputs[at] for at in places] if invalid else checked.inputs[first:end]
         started_at = self._clock()
         predicted = self._calls.predict(inputs)
         finished_at = self._clock()

@@ -3,6 +3,7 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -47,11 +48,13 @@ class Codec(Generic[EventT]):
     Events are typed dictionaries: half the cost of model instances, and the same checks.
     """
 
-    def __init__(self, event_type: Any) -> None:
+    def __init__(self, event_type: Any, check: Callable[[EventT], None] | None = None) -> None:
+        """`check` raises BadMessage for what the type cannot say."""
         self._adapter: TypeAdapter[EventT] = TypeAdapter(event_type)
         self.json_schema: dict[str, Any] = self._adapter.json_schema()
         self._validate_json = self._adapter.validator.validate_json
         self._to_json = self._adapter.serializer.to_json
+        self._check = check
 
     def decode(self, value: bytes) -> EventT:
         """The event in `value`. Raises BadMessage, which names the first place that is wrong."""
@@ -59,6 +62,8 @@ class Codec(Generic[EventT]):
             event: EventT = self._validate_json(value)
         except ValidationError as error:
             _refuse(error)
+        if self._check is not None:
+            self._check(event)
         return event
 
     def encode(self, event: EventT) -> bytes:

@@ -9,7 +9,9 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from predictq.clock import wire_time
+from predictq.errors import BadMessage
 from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
+from predictq.messages.packed import PackedRows
 
 __all__ = [
     "REQUEST",
@@ -17,6 +19,7 @@ __all__ = [
     "JobPlace",
     "RequestData",
     "RequestEvent",
+    "check_instances",
     "encode_rows",
     "hash_of",
     "new_request",
@@ -39,12 +42,14 @@ class RequestData(TypedDict):
     """The body of a request."""
 
     endpoint: Name
-    instances: Annotated[list[Any], Field(min_length=1)]
+    instances: NotRequired[Annotated[list[Any], Field(min_length=1)]]
     """Each a JSON object of named features or an array; the worker checks them one by one."""
+    packed: NotRequired[PackedRows]
+    """Instead of `instances`: rows of numbers, of a job."""
     deployments: Annotated[list[Name], Field(min_length=1)]
     """The visible deployments that owe an answer, stamped by the producer."""
     instances_hash: Hash
-    """Of the instances as compact JSON."""
+    """Of the instances, or of `packed`, as compact JSON."""
     metadata: NotRequired[dict[str, str]]
     """The client's own labels, handed back with the result."""
     job: NotRequired[JobPlace]
@@ -62,7 +67,13 @@ class RequestEvent(Envelope):
     """CloudEvents expiry-time extension: not worth predicting after this."""
 
 
-REQUEST: Codec[RequestEvent] = Codec(RequestEvent)
+def check_instances(event: Any) -> None:
+    """Raises BadMessage unless the request has instances, in one way."""
+    if ("instances" in event["data"]) == ("packed" in event["data"]):
+        raise BadMessage("data/instances: Field required, or data/packed, and not both")
+
+
+REQUEST: Codec[RequestEvent] = Codec(RequestEvent, check_instances)
 
 
 def hash_of(instances: Sequence[Any]) -> str:
@@ -70,16 +81,12 @@ def hash_of(instances: Sequence[Any]) -> str:
     return hashlib.sha256(to_json(instances)).hexdigest()
 
 
-def encode_rows(event: RequestEvent, instances: bytes) -> bytes:
-    """A request of rows of a job whose instances are JSON already. They stand last, so that they can be passed over.
+def encode_rows(event: RequestEvent, rows: bytes, field: Literal["instances", "packed"]) -> bytes:
+    """A request of rows of a job that are JSON already. They stand last, so that they can be passed over.
 
-    `event` has none; its `instances_hash` is that of these bytes.
+    `event` has none, and its data stand last in it; its `instances_hash` is that of these bytes.
     """
-    data: dict[str, Any] = {name: value for name, value in event["data"].items() if name != "instances"}
-    ordered: Any = {name: value for name, value in event.items() if name != "data"}
-    ordered["data"] = {**data, "instances": []}
-    head = REQUEST.encode(ordered)
-    return head[: -len(b"[]}}")] + instances + b"}}"
+    return REQUEST.encode(event)[: -len(b"}}")] + b',"' + field.encode() + b'":' + rows + b"}}"
 
 
 def new_request(
