@@ -59,7 +59,8 @@ class SkimmedRequest(Envelope):
 Emitted = Annotated[PredictionEvent | BatchEvent, Field(discriminator="type")]
 
 REQUEST: Codec[SkimmedRequest] = Codec(SkimmedRequest, check_instances)
-_INSTANCES = b',"instances":['
+_ROWS = ((b',"packed":{', b"}}}"), (b',"instances":[', b"]}}"))
+"""How the rows of a job's request begin, and how they end with the message."""
 
 
 def skim_request(value: bytes) -> SkimmedRequest:
@@ -68,16 +69,20 @@ def skim_request(value: bytes) -> SkimmedRequest:
     Those of a job's rows stand last and are counted beside, so that they need not be read at all; what only looks as if
     it were so is read in full.
     """
-    at = value.find(_INSTANCES)
-    if at > 0 and value.endswith(b"]}}") and value.rfind(b'"job":', 0, at) > 0:
-        try:
-            request = REQUEST.decode(value[:at] + b',"instances":[0]}}')
-            if "job" in request["data"]:
-                return request
-        except BadMessage:
-            pass
+    for begin, end in _ROWS:
+        at = value.find(begin, 0, _HEAD_BYTES)
+        if at > 0 and value.endswith(end) and value.rfind(b'"job":', 0, at) > 0:
+            try:
+                request = REQUEST.decode(value[:at] + b',"instances":[0]}}')
+                if "job" in request["data"]:
+                    return request
+            except BadMessage:
+                pass
     return REQUEST.decode(value)
 
+
+_HEAD_BYTES = 4096
+"""Within which the rows of a job's request begin; where they begin later all of it is read."""
 
 EMITTED: Codec[PredictionEvent | BatchEvent] = Codec(Emitted)
 """What workers put on the topics of predictions."""

