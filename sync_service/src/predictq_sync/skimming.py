@@ -7,12 +7,13 @@ that can be helped: half the cost of a request is its instances, and the ledger 
 import re
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from predictq.clock import TIME_PATTERN, parse_time, wire_time
 from predictq.errors import BadMessage
 from predictq.messages import (
+    PREDICTION_TYPE,
     BatchEvent,
     Codec,
     Envelope,
@@ -26,7 +27,7 @@ from predictq.messages import (
     check_instances,
 )
 
-__all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_request", "time_or"]
+__all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_emitted", "skim_request", "time_or"]
 
 
 class _Nothing(TypedDict):
@@ -86,6 +87,43 @@ _HEAD_BYTES = 4096
 
 EMITTED: Codec[PredictionEvent | BatchEvent] = Codec(Emitted)
 """What workers put on the topics of predictions."""
+
+_LARGE_BYTES = 4096
+"""From here on it costs less to read outputs apart, and to build none of them."""
+_OUTPUTS = b',"outputs":'
+_AFTER_OUTPUTS = re.compile(
+    rb',"errors":\[\],"batch_id":(?:null|"[!-~]{1,128}"),"redrive":[0-9]{1,10},"instances_hash":"[0-9a-f]{64}"\}\}\Z'
+)
+_check_outputs = TypeAdapter(list[Unread]).validator.validate_json
+_to_json = TypeAdapter(list[Any]).serializer.to_json  # NaN and infinities, which JSON has not, become null
+
+
+def skim_emitted(value: bytes) -> tuple[PredictionEvent | BatchEvent, str]:
+    """What a worker put on a topic of predictions, and a prediction's outputs as JSON, which the event may lack.
+
+    Raises BadMessage.
+
+    Many outputs are passed on as they were written, once they are known to be JSON.
+    """
+    if len(value) >= _LARGE_BYTES and (skimmed := _outputs_apart(value)) is not None:
+        return skimmed
+    event = EMITTED.decode(value)
+    return event, _to_json(event["data"]["outputs"]).decode() if event["type"] == PREDICTION_TYPE else "[]"
+
+
+def _outputs_apart(value: bytes) -> tuple[PredictionEvent | BatchEvent, str] | None:
+    """None where the message is not written as our workers write it: whatever it is, it is read in full then."""
+    start, after = value.find(_OUTPUTS, 0, _HEAD_BYTES), _AFTER_OUTPUTS.search(value, max(0, len(value) - _HEAD_BYTES))
+    if start < 0 or after is None or b"NaN" in value or b"Infinity" in value:
+        return None
+    start += len(_OUTPUTS)
+    outputs = value[start : after.start()]
+    try:
+        _check_outputs(outputs)
+        return EMITTED.decode(value[:start] + b"[]" + value[after.start() :]), outputs.decode()
+    except (ValidationError, BadMessage, UnicodeDecodeError):
+        return None
+
 
 _is_wire_time = re.compile(TIME_PATTERN).match
 
