@@ -29,12 +29,15 @@ from predictq.messages.prediction import (
 from predictq.messages.request import (
     REQUEST,
     REQUEST_TYPE,
+    DataRef,
     JobPlace,
+    RequestCodec,
     RequestData,
     RequestEvent,
     encode_rows,
     hash_of,
     new_request,
+    referring_to,
 )
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "ChunkForm",
     "Codec",
     "CommitEvent",
+    "DataRef",
     "Envelope",
     "FileFormat",
     "Hash",
@@ -72,6 +76,7 @@ __all__ = [
     "Name",
     "PredictionData",
     "PredictionEvent",
+    "RequestCodec",
     "RequestData",
     "RequestEvent",
     "Status",
@@ -82,5 +87,6 @@ __all__ = [
     "new_commit",
     "new_request",
     "prediction_id",
+    "referring_to",
     "source_of",
 ]

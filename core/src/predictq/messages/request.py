@@ -4,25 +4,33 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, with_config
+from pydantic.config import JsonDict
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from predictq.clock import wire_time
-from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, Name, Time, source_of
+from predictq.errors import BadMessage
+from predictq.messages.envelope import SPECVERSION, Codec, Envelope, EventT, Hash, Id, Name, Time, source_of
 
 __all__ = [
     "REQUEST",
     "REQUEST_TYPE",
+    "DataRef",
     "JobPlace",
+    "RequestCodec",
     "RequestData",
     "RequestEvent",
     "encode_rows",
     "hash_of",
     "new_request",
+    "referring_to",
 ]
 
 REQUEST_TYPE: Literal["predictq.request.v1"] = "predictq.request.v1"
+
+DataRef = Annotated[str, Field(min_length=1, max_length=2048)]
+"""URL of a file of the storage."""
 
 
 class JobPlace(TypedDict):
@@ -39,8 +47,9 @@ class RequestData(TypedDict):
     """The body of a request."""
 
     endpoint: Name
-    instances: Annotated[list[Any], Field(min_length=1)]
-    """Each a JSON object of named features or an array; the worker checks them one by one."""
+    instances: NotRequired[Annotated[list[Any], Field(min_length=1)]]
+    """Each a JSON object of named features or an array; the worker checks them one by one. Missing only where the event
+    has a `dataref`."""
     deployments: Annotated[list[Name], Field(min_length=1)]
     """The visible deployments that owe an answer, stamped by the producer."""
     instances_hash: Hash
@@ -50,6 +59,10 @@ class RequestData(TypedDict):
     job: NotRequired[JobPlace]
 
 
+_HAS_INSTANCES: JsonDict = {"anyOf": [{"required": ["dataref"]}, {"properties": {"data": {"required": ["instances"]}}}]}
+
+
+@with_config(ConfigDict(json_schema_extra=_HAS_INSTANCES))
 class RequestEvent(Envelope):
     """A request as it travels; its event id is the request's id."""
 
@@ -60,9 +73,22 @@ class RequestEvent(Envelope):
     """CloudEvents partitioning extension: requests of one key keep their order."""
     expirytime: NotRequired[Time]
     """CloudEvents expiry-time extension: not worth predicting after this."""
+    dataref: NotRequired[DataRef]
+    """CloudEvents claim-check extension: where the instances are that were too large for the message."""
 
 
-REQUEST: Codec[RequestEvent] = Codec(RequestEvent)
+class RequestCodec(Codec[EventT]):
+    """Of events that are requests, however much of them is read: they have instances, or say where these are."""
+
+    def decode(self, value: bytes) -> EventT:
+        event: Any = super().decode(value)
+        if "instances" not in event["data"] and "dataref" not in event:
+            raise BadMessage("data/instances: Field required, or the attribute dataref")
+        decoded: EventT = event
+        return decoded
+
+
+REQUEST: Codec[RequestEvent] = RequestCodec(RequestEvent)
 
 
 def hash_of(instances: Sequence[Any]) -> str:
@@ -80,6 +106,12 @@ def encode_rows(event: RequestEvent, instances: bytes) -> bytes:
     ordered["data"] = {**data, "instances": []}
     head = REQUEST.encode(ordered)
     return head[: -len(b"[]}}")] + instances + b"}}"
+
+
+def referring_to(dataref: str, event: RequestEvent) -> RequestEvent:
+    """The request without its instances, which are at `dataref`; their hash stays."""
+    data: Any = {name: value for name, value in event["data"].items() if name != "instances"}
+    return {**event, "data": data, "dataref": dataref}
 
 
 def new_request(
