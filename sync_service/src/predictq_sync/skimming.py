@@ -12,7 +12,19 @@ from typing_extensions import TypedDict
 
 from predictq.clock import TIME_PATTERN, parse_time, wire_time
 from predictq.errors import BadMessage
-from predictq.messages import BatchEvent, Codec, Envelope, Hash, Id, JobPlace, Name, PredictionEvent, Time
+from predictq.messages import (
+    BatchEvent,
+    Codec,
+    DataRef,
+    Envelope,
+    Hash,
+    Id,
+    JobPlace,
+    Name,
+    PredictionEvent,
+    RequestCodec,
+    Time,
+)
 
 __all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_request", "time_or"]
 
@@ -26,7 +38,7 @@ Unread = Annotated[_Nothing | Any, Field(union_mode="left_to_right")]
 
 class SkimmedData(TypedDict):
     endpoint: Name
-    instances: Annotated[list[Unread], Field(min_length=1)]
+    instances: NotRequired[Annotated[list[Unread], Field(min_length=1)]]
     deployments: Annotated[list[Name], Field(min_length=1)]
     instances_hash: Hash
     metadata: NotRequired[dict[str, str]]
@@ -41,11 +53,12 @@ class SkimmedRequest(Envelope):
     data: SkimmedData
     partitionkey: NotRequired[str]
     expirytime: NotRequired[Time]
+    dataref: NotRequired[DataRef]
 
 
 Emitted = Annotated[PredictionEvent | BatchEvent, Field(discriminator="type")]
 
-REQUEST: Codec[SkimmedRequest] = Codec(SkimmedRequest)
+REQUEST: Codec[SkimmedRequest] = RequestCodec(SkimmedRequest)
 _INSTANCES = b',"instances":['
 
 
