@@ -26,6 +26,8 @@ class Selected(NamedTuple):
     works: list[Work]
     instances: list[Any]
     verdicts: list[Verdict]
+    referring: list[Work]
+    """What is to be predicted too, and has its instances elsewhere: none of them yet."""
 
 
 class Selection:
@@ -50,6 +52,7 @@ class Selection:
         works: list[Work] = []
         instances: list[Any] = []
         verdicts: list[Verdict] = [NOTHING] * len(records)
+        referring: list[Work] = []
         cancelled = self._cancelled or ()
         decode = REQUEST.decode
         unreadable: list[BadMessage] = []
@@ -66,12 +69,16 @@ class Selection:
                 verdicts[at] = Done((self._expired(request, record, topic, now_text),))
                 continue
             start = len(instances)
-            instances += request["data"]["instances"]
+            found = request["data"].get("instances")
+            if found is None:
+                referring.append(Work(at, record, request, topic, 0, 0))
+                continue
+            instances += found
             works.append(Work(at, record, request, topic, start, len(instances)))
         if unreadable:
             self.unreadable += len(unreadable)
             log.warning("%d messages are no requests and are passed over: %s", len(unreadable), unreadable[0])
-        return Selected(works, instances, verdicts)
+        return Selected(works, instances, verdicts, referring)
 
     def topic_of(self, request: RequestEvent) -> str | None:
         """Where the prediction goes; None when none is owed."""
