@@ -15,7 +15,8 @@ class JobSettings(Section):
 
     storage: str = "file://var/storage"
     """Where uploads and what jobs are cut into are kept: an fsspec URL that every process reaches, such as
-    `file:///srv/predictq` on a shared disk, or `s3://bucket/folder`."""
+    `file:///srv/predictq` on a shared disk, or `s3://bucket/folder`. Once it is set, requests that are too large for a
+    message go there too: `[claim_check]`."""
     storage_options: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Options of the storage's adapter, as fsspec's own documentation names them. For secrets."""
     sources: tuple[str, ...] = ()

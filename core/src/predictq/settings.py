@@ -23,6 +23,7 @@ from predictq.settings_errors import explain, explain_json, misspelt_variables
 
 __all__ = [
     "CONFIG_NAME",
+    "ClaimCheckSettings",
     "DeploymentSettings",
     "EndpointSettings",
     "GatewaySettings",
@@ -84,6 +85,16 @@ class SyncSettings(Section):
     """How long the broker keeps a dead process's records from the others; a live one renews its claim."""
     grace_seconds: Seconds = 30.0
     """After SIGTERM, how long the commit in hand may take."""
+
+
+class ClaimCheckSettings(Section):
+    """Requests that are too large for a message: their instances wait in `jobs.storage`, and the message says where.
+    It needs `jobs.storage` to be set, to a place that gateways, workers and the sync service reach."""
+
+    above_bytes: Annotated[int, Field(ge=1024)] | None = None
+    """Size of a message above which its instances are taken out; without it, the broker's limit less 64 KiB."""
+    max_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024**2
+    """Of the instances of such a request, as JSON; above it 413. By HTTP `gateway.max_body_bytes` is a bound too."""
 
 
 class RetentionSettings(Section):
@@ -191,6 +202,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     sync: SyncSettings = SyncSettings()
     jobs: JobSettings = JobSettings()
+    claim_check: ClaimCheckSettings = ClaimCheckSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     endpoints: dict[Name, EndpointSettings] = Field(default_factory=dict)
@@ -217,6 +229,15 @@ class Settings(BaseSettings):
     def _check_broker_options(self) -> Self:
         if self.broker_options and self.broker.partition(":")[0] in ("sqlite", "memory"):
             raise ValueError("broker_options: the embedded broker has none")
+        return self
+
+    @model_validator(mode="after")
+    def _check_claim_check(self) -> Self:
+        check = self.claim_check
+        if check.above_bytes is not None and not self.has_storage:
+            raise ValueError("claim_check.above_bytes: is for where jobs.storage is set, which it is not")
+        if check.above_bytes is not None and check.above_bytes > check.max_bytes:
+            raise ValueError(f"claim_check.above_bytes: is above max_bytes, which is {check.max_bytes}")
         return self
 
     @model_validator(mode="after")
@@ -266,6 +287,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database's URL, its path absolute where it is a file."""
         return _anchored(self.database, self.folder)
+
+    @property
+    def has_storage(self) -> bool:
+        """Whether somebody has said where the storage is; the default is a folder that other machines do not reach."""
+        return "storage" in self.jobs.model_fields_set
 
     def storage_url(self) -> str:
         """The storage's URL, its path absolute where it is a folder of this machine."""

@@ -21,6 +21,7 @@ from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.routes import add_event_route
 from predictq_producers.events.rules import Rules
 from predictq_producers.events.taking import Taker
@@ -61,6 +62,7 @@ class Gateway:
         self.mistake: UserMistake | None = None
         """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
+        self._payload_writer = PayloadWriter()
         storage = Storage(settings.storage_url(), settings.jobs.storage_options)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
         self._view = BrokerView(broker, settings)
@@ -84,6 +86,7 @@ class Gateway:
             self.app.router,
             makers,
             self.publisher,
+            self._payload_writer,
             self._waiting,
             max_body_bytes=limits.max_body_bytes,
             max_wait_seconds=limits.max_wait_seconds,
@@ -102,6 +105,7 @@ class Gateway:
             self.app.router,
             Taker(makers, Rules(settings.rules, job_maker)),
             self.publisher,
+            self._payload_writer,
             max_body_bytes=limits.max_body_bytes,
         )
         add_job_submit_route(
@@ -136,6 +140,7 @@ class Gateway:
             self.release()
             starting.cancel()
             stop.set()
+            await self._payload_writer.close()
             await self.publisher.close()
             if listener.is_alive():
                 await asyncio.to_thread(listener.join)

@@ -19,7 +19,9 @@ from predictq.messages import (
     source_of,
 )
 from predictq.names import Names
+from predictq.payloads import Payload
 from predictq.settings import EndpointSettings, Settings
+from predictq_producers.claim_check import ClaimCheck, claim_check
 from predictq_producers.parsing import check_values, parse_json
 from predictq_producers.refusals import MAX_FAULTS, Fault, Refused, pointer
 from predictq_producers.schemas import InputCheck, input_check
@@ -55,13 +57,28 @@ class Prepared(NamedTuple):
     id: str
     instances_hash: str
     message: Message
+    payload: Payload | None = None
+    """What is to be written before, where the message only refers to its instances."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of it, wherever they go."""
+        return len(self.message.value) + (0 if self.payload is None else len(self.payload.data))
 
 
 class RequestMaker:
     """Makes the requests of one endpoint. Holds no state that changes; may be used by any thread."""
 
     def __init__(
-        self, *, endpoint: str, spec: EndpointSettings, stamp: Stamp, check: InputCheck, names: Names, max_bytes: int
+        self,
+        *,
+        endpoint: str,
+        spec: EndpointSettings,
+        stamp: Stamp,
+        check: InputCheck,
+        names: Names,
+        max_bytes: int,
+        claim_check: ClaimCheck | None,
     ) -> None:
         self.endpoint = endpoint
         self.check = check
@@ -69,6 +86,8 @@ class RequestMaker:
         self._stamp = stamp
         self.max_bytes = max_bytes
         """Of one request as a message."""
+        self._claim_check = claim_check
+        self._above_bytes = max_bytes if claim_check is None else claim_check.above_bytes
         self._topic = names.requests(endpoint)
         self._bulk_topic = names.bulk(endpoint)
 
@@ -124,7 +143,10 @@ class RequestMaker:
         raise Refused(422, f"the instances do not fit endpoint {self.endpoint!r}", self._faults(instances))
 
     def prepare(self, submission: Submission, request_id: str, now: float) -> Prepared:
-        """The request as a message. Raises Refused: no one would answer it, or it is too large for the broker."""
+        """The request as a message, without its instances where they are too large for it.
+
+        Raises Refused: no one would answer it, or it is too large altogether.
+        """
         event = new_request(
             request_id=request_id,
             endpoint=self.endpoint,
@@ -139,14 +161,11 @@ class RequestMaker:
         # Infinity comes out of the encoder as a bare word; a walk finds its place, or that it is part of a text.
         if b"Infinity" in value or b"NaN" in value:
             check_values(submission.instances, "instances")
-        if len(value) > self.max_bytes:
-            raise Refused(
-                413,
-                f"the request is {len(value)} bytes long, the broker takes {self.max_bytes}",
-                [Fault("/instances", "fewer or smaller instances would be right; send several requests")],
-            )
+        payload = None
+        if len(value) > self._above_bytes:
+            value, payload = self._without_instances(event, len(value), now)
         key = submission.key.encode() if submission.key is not None else None
-        return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key))
+        return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key), payload)
 
     def prepare_rows(self, rows: bytes, job: JobPlace, request_id: str, now: float, *, packed: bool = False) -> Message:
         """Rows of a job's file for the topic of those that may wait, checked already: the JSON of instances or, with
@@ -169,6 +188,23 @@ class RequestMaker:
         }
         return Message(self._bulk_topic, encode_rows(event, rows, "packed" if packed else "instances"))
 
+    def _without_instances(self, event: RequestEvent, size: int, now: float) -> tuple[bytes, Payload]:
+        if self._claim_check is None:
+            cure = "or jobs.storage set to where gateways and workers both reach it, so that they are kept there"
+            raise Refused(
+                413,
+                f"the request is {size} bytes long, the broker takes {self.max_bytes}",
+                [Fault("/instances", f"fewer or smaller ones would be right; send several requests, {cure}")],
+            )
+        value, payload = self._claim_check.take_out(event, now)
+        if len(value) > self.max_bytes:
+            raise Refused(
+                413,
+                f"the request is {len(value)} bytes long without its instances, the broker takes {self.max_bytes}",
+                [Fault("/metadata", "fewer or smaller labels would be right")],
+            )
+        return value, payload
+
     def _owed(self, request_id: str) -> list[str]:
         deployments = self._stamp.deployments(request_id)
         if not deployments:
@@ -189,8 +225,10 @@ class RequestMaker:
 
 
 def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, RequestMaker]:
-    """A maker for each endpoint. Raises SettingsError where an endpoint's `input` is broken."""
+    """A maker for each endpoint. Raises SettingsError where an endpoint's `input` or `claim_check` is broken."""
     names = Names(settings.prefix)
+    max_bytes = max_message_bytes - RESERVED_BYTES
+    check = claim_check(settings, max_bytes=max_bytes)
     return {
         endpoint: RequestMaker(
             endpoint=endpoint,
@@ -198,7 +236,8 @@ def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, R
             stamp=Stamp(settings.deployments_of(endpoint)),
             check=input_check(settings, endpoint),
             names=names,
-            max_bytes=max_message_bytes - RESERVED_BYTES,
+            max_bytes=max_bytes,
+            claim_check=check,
         )
         for endpoint, spec in settings.endpoints.items()
     }

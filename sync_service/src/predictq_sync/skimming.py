@@ -16,6 +16,7 @@ from predictq.messages import (
     PREDICTION_TYPE,
     BatchEvent,
     Codec,
+    DataRef,
     Envelope,
     Hash,
     Id,
@@ -23,8 +24,8 @@ from predictq.messages import (
     Name,
     PackedRows,
     PredictionEvent,
+    RequestCodec,
     Time,
-    check_instances,
 )
 
 __all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_emitted", "skim_request", "time_or"]
@@ -55,11 +56,12 @@ class SkimmedRequest(Envelope):
     data: SkimmedData
     partitionkey: NotRequired[str]
     expirytime: NotRequired[Time]
+    dataref: NotRequired[DataRef]
 
 
 Emitted = Annotated[PredictionEvent | BatchEvent, Field(discriminator="type")]
 
-REQUEST: Codec[SkimmedRequest] = Codec(SkimmedRequest, check_instances)
+REQUEST: Codec[SkimmedRequest] = RequestCodec(SkimmedRequest)
 _ROWS = ((b',"packed":{', b"}}}"), (b',"instances":[', b"]}}"))
 """How the rows of a job's request begin, and how they end with the message."""
 

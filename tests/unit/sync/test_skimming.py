@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from tests.unit.sync.conftest import batch, prediction, request
 
 from predictq.errors import BadMessage
-from predictq.messages import BATCH, PREDICTION, REQUEST
+from predictq.messages import BATCH, PREDICTION, REQUEST, referring_to
 from predictq_sync import skimming
 
 JUNK = st.one_of(
@@ -24,12 +24,15 @@ JUNK = st.one_of(
     st.just([{"a": {"b": [1]}}, 3, "x", None]),
 )
 REQUEST_VALUE = request("a", metadata={"b": "c"}).value
+REFERRING_VALUE = REQUEST.encode(
+    referring_to("s3://bucket/requests/2026-11-30T15/a.json", REQUEST.decode(REQUEST_VALUE))
+)
 EMITTED_VALUES = (prediction("a", outputs=[{"label": 1}, None]).value, batch("a").value)
 
 
-@given(data=st.data())
-def test_requests(data: st.DataObject) -> None:
-    changed = _change(data, REQUEST_VALUE)
+@given(data=st.data(), value=st.sampled_from((REQUEST_VALUE, REFERRING_VALUE)))
+def test_requests(data: st.DataObject, value: bytes) -> None:
+    changed = _change(data, value)
     assert _accepts(skimming.REQUEST, changed) == _accepts(REQUEST, changed)
 
 

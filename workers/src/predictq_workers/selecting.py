@@ -29,6 +29,8 @@ class Selected(NamedTuple):
     inputs: Inputs
     """Of the works, in their order."""
     verdicts: list[Verdict]
+    referring: list[Work]
+    """What is to be predicted too, and has its instances elsewhere: none of them yet."""
 
 
 class Selection:
@@ -53,6 +55,7 @@ class Selection:
         works: list[Work] = []
         inputs = Inputs()
         verdicts: list[Verdict] = [NOTHING] * len(records)
+        referring: list[Work] = []
         cancelled = self._cancelled or ()
         decode = REQUEST.decode
         unreadable: list[BadMessage] = []
@@ -68,9 +71,13 @@ class Selection:
             if "expirytime" in request and request["expirytime"] < now_text:
                 verdicts[at] = Done((self._expired(request, record, topic, now_text),))
                 continue
+            data = request["data"]
+            if "instances" not in data and "packed" not in data:
+                referring.append(Work(at, record, request, topic, 0, 0))
+                continue
             start = inputs.count
             try:
-                inputs.add(request["data"])
+                inputs.add(data)
             except BadMessage as error:
                 verdicts[at] = Done((self._unusable(request, record, topic, str(error), now_text),))
                 continue
@@ -78,7 +85,7 @@ class Selection:
         if unreadable:
             self.unreadable += len(unreadable)
             log.warning("%d messages are no requests and are passed over: %s", len(unreadable), unreadable[0])
-        return Selected(works, inputs, verdicts)
+        return Selected(works, inputs, verdicts, referring)
 
     def topic_of(self, request: RequestEvent) -> str | None:
         """Where the prediction goes; None when none is owed."""

@@ -30,13 +30,15 @@ from predictq.messages.prediction import (
 from predictq.messages.request import (
     REQUEST,
     REQUEST_TYPE,
+    DataRef,
     JobPlace,
+    RequestCodec,
     RequestData,
     RequestEvent,
-    check_instances,
     encode_rows,
     hash_of,
     new_request,
+    referring_to,
 )
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "Codec",
     "Columns",
     "CommitEvent",
+    "DataRef",
     "Envelope",
     "FileFormat",
     "Hash",
@@ -77,11 +80,11 @@ __all__ = [
     "PackedRows",
     "PredictionData",
     "PredictionEvent",
+    "RequestCodec",
     "RequestData",
     "RequestEvent",
     "Status",
     "Time",
-    "check_instances",
     "encode_packed",
     "encode_rows",
     "hash_of",
@@ -90,6 +93,7 @@ __all__ = [
     "new_request",
     "pack",
     "prediction_id",
+    "referring_to",
     "source_of",
     "unpack",
 ]

@@ -3,7 +3,6 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -13,7 +12,7 @@ from predictq.clock import TIME_PATTERN
 from predictq.errors import BadMessage
 from predictq.names import NAME_PATTERN
 
-__all__ = ["SPECVERSION", "Codec", "Envelope", "Hash", "Id", "Name", "Time", "source_of"]
+__all__ = ["SPECVERSION", "Codec", "Envelope", "EventT", "Hash", "Id", "Name", "Time", "source_of"]
 
 SPECVERSION: Literal["1.0"] = "1.0"
 
@@ -48,13 +47,11 @@ class Codec(Generic[EventT]):
     Events are typed dictionaries: half the cost of model instances, and the same checks.
     """
 
-    def __init__(self, event_type: Any, check: Callable[[EventT], None] | None = None) -> None:
-        """`check` raises BadMessage for what the type cannot say."""
+    def __init__(self, event_type: Any) -> None:
         self._adapter: TypeAdapter[EventT] = TypeAdapter(event_type)
         self.json_schema: dict[str, Any] = self._adapter.json_schema()
         self._validate_json = self._adapter.validator.validate_json
         self._to_json = self._adapter.serializer.to_json
-        self._check = check
 
     def decode(self, value: bytes) -> EventT:
         """The event in `value`. Raises BadMessage, which names the first place that is wrong."""
@@ -62,8 +59,6 @@ class Codec(Generic[EventT]):
             event: EventT = self._validate_json(value)
         except ValidationError as error:
             _refuse(error)
-        if self._check is not None:
-            self._check(event)
         return event
 
     def encode(self, event: EventT) -> bytes:
