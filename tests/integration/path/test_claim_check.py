@@ -194,8 +194,17 @@ def test_what_cannot_be_read_fails_alone_with_its_reason(site: Site) -> None:
         assert said in prediction["errors"][0]["detail"]
         assert installation.config.name not in prediction["errors"][0]["detail"]
     group = installation.names.workers("sums", "adder")
-    dead = "SELECT reason FROM dead_letters WHERE group_name = ?"
+    dead = "SELECT id, reason FROM dead_letters WHERE group_name = ?"
     site.until(lambda: len(installation.rows(dead, group)) == 2)
+
+    # Once they are back they are sent again.
+    file = Path(gone["dataref"].removeprefix("file://"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"[[1.0]]")
+    [letter] = [row["id"] for row in installation.rows(dead, group) if "not in the storage" in row["reason"]]
+    installation.run("dead-letters", "redrive", letter)
+    site.until(lambda: site.read(gone["id"])["status"] == "succeeded")
+    assert outputs_of(site.read(gone["id"])) == [1]
 
 
 def test_while_the_storage_is_away_it_waits_and_no_attempt_is_spent(site: Site) -> None:
