@@ -12,6 +12,7 @@ from predictq.messages import (
     REQUEST,
     REQUEST_TYPE,
     SPECVERSION,
+    Callback,
     JobPlace,
     RequestEvent,
     encode_rows,
@@ -19,6 +20,7 @@ from predictq.messages import (
     source_of,
 )
 from predictq.names import Names
+from predictq.push.callbacks import CallbackCheck, WrongCallback
 from predictq.settings import EndpointSettings, Settings
 from predictq_producers.parsing import check_values, parse_json
 from predictq_producers.refusals import MAX_FAULTS, Fault, Refused, pointer
@@ -36,7 +38,7 @@ MAX_METADATA_NAME = 128
 MAX_METADATA_VALUE = 1024
 MAX_DEADLINE_SECONDS = 366 * 86_400.0
 FEW_BRACKETS = 2 * 64
-FIELDS = ("instances", "key", "deadline", "deadline_seconds", "metadata")
+FIELDS = ("instances", "key", "deadline", "deadline_seconds", "metadata", "callback")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Submission:
     key: str | None = None
     deadline: float | None = None
     metadata: Mapping[str, str] | None = None
+    callback: Callback | None = None
 
 
 class Prepared(NamedTuple):
@@ -61,12 +64,21 @@ class RequestMaker:
     """Makes the requests of one endpoint. Holds no state that changes; may be used by any thread."""
 
     def __init__(
-        self, *, endpoint: str, spec: EndpointSettings, stamp: Stamp, check: InputCheck, names: Names, max_bytes: int
+        self,
+        *,
+        endpoint: str,
+        spec: EndpointSettings,
+        stamp: Stamp,
+        check: InputCheck,
+        callbacks: CallbackCheck,
+        names: Names,
+        max_bytes: int,
     ) -> None:
         self.endpoint = endpoint
         self.check = check
         self.max_instances = spec.max_instances
         self._stamp = stamp
+        self._callbacks = callbacks
         self.max_bytes = max_bytes
         """Of one request as a message."""
         self._topic = names.requests(endpoint)
@@ -101,6 +113,7 @@ class RequestMaker:
             key=_key(body.get("key")),
             deadline=_deadline(body, now),
             metadata=_metadata(body.get("metadata")),
+            callback=self._callback(body.get("callback")),
         )
 
     def check_instances(self, instances: Any, *, deep: bool = True) -> None:
@@ -134,6 +147,7 @@ class RequestMaker:
             key=submission.key,
             deadline=submission.deadline,
             metadata=submission.metadata,
+            callback=submission.callback,
         )
         value = REQUEST.encode(event)
         # Infinity comes out of the encoder as a bare word; a walk finds its place, or that it is part of a text.
@@ -169,6 +183,15 @@ class RequestMaker:
         }
         return Message(self._bulk_topic, encode_rows(event, instances))
 
+    def _callback(self, value: Any) -> Callback | None:
+        if value is None:
+            return None
+        try:
+            return self._callbacks(value)
+        except WrongCallback as error:
+            place = ("callback", error.place) if error.place else ("callback",)
+            raise _wrong_shape(Fault(pointer(*place), str(error))) from None
+
     def _owed(self, request_id: str) -> list[str]:
         deployments = self._stamp.deployments(request_id)
         if not deployments:
@@ -191,12 +214,14 @@ class RequestMaker:
 def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, RequestMaker]:
     """A maker for each endpoint. Raises SettingsError where an endpoint's `input` is broken."""
     names = Names(settings.prefix)
+    callbacks = CallbackCheck(settings.push)
     return {
         endpoint: RequestMaker(
             endpoint=endpoint,
             spec=spec,
             stamp=Stamp(settings.deployments_of(endpoint)),
             check=input_check(settings, endpoint),
+            callbacks=callbacks,
             names=names,
             max_bytes=max_message_bytes - RESERVED_BYTES,
         )

@@ -1,5 +1,6 @@
 """The composition root of a sync process."""
 
+import time
 from collections.abc import Sequence
 
 from predictq.brokers import Broker, Subscription, open_broker
@@ -22,6 +23,11 @@ from predictq_sync.migrations import upgrade
 from predictq_sync.prune import Retention
 from predictq_sync.sinks import Sinks, open_sinks
 from predictq_sync.store import Store
+from predictq_sync.webhooks.bell import Bell
+from predictq_sync.webhooks.declaring import declare
+from predictq_sync.webhooks.dispatcher import Dispatcher
+from predictq_sync.webhooks.outbox import Outbox
+from predictq_sync.webhooks.subscriptions import Subscriptions
 
 __all__ = ["build_loops", "prepare", "run"]
 
@@ -42,6 +48,7 @@ def run(settings: Settings) -> int:
     sinks = Sinks(database, open_sinks(settings))
     ensure_topics(broker, topology_of(settings))
     patiently(lambda: upgrade(database))
+    patiently(lambda: declare(database, settings.webhooks, time.time()))
     loops = build_loops(settings, broker=broker, database=database, sinks=sinks)
     settle_garbage_collection()
     return run_process("sync", loops, grace_seconds=settings.sync.grace_seconds, close=close)
@@ -55,13 +62,19 @@ def prepare(settings: Settings) -> None:
 
 def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Running]:
     """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own; and
-    what writes the result files of jobs, which none of them waits for.
+    what writes the result files of jobs and what pushes, which none of them waits for.
     """
     names = Names(settings.prefix)
     limits = Limits(settings.sync.max_batch_size, MAX_BATCH_BYTES, settings.sync.max_batch_wait_seconds)
     endpoints = tuple(settings.endpoints)
-    ledger = Ledger(database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin)
-    store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks)
+    bell = Bell()
+    subscriptions = Subscriptions(database)
+    patiently(subscriptions.refresh)
+    outbox = Outbox(database.dialect, subscriptions.current, bell.ring)
+    ledger = Ledger(
+        database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin, outbox=outbox
+    )
+    store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks, outbox=outbox)
     storage = Storage(settings.storage_url(), settings.jobs.storage_options)
     retention = Retention(database, settings.retention, forgetting(database, storage))
     keeper = DeadLetterKeeper(database=database, limits=limits, housekeeping=retention)
@@ -87,4 +100,5 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         for group in topology_of(settings).groups
         if group.name in handlers
     ]
-    return [*loops, Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS)]
+    dispatcher = Dispatcher(database, settings.push, subscriptions, bell)
+    return [*loops, Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS), dispatcher]

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from predictq.clock import TIME_PATTERN, parse_time, wire_time
 from predictq.errors import BadMessage
-from predictq.messages import BatchEvent, Codec, Envelope, Hash, Id, JobPlace, Name, PredictionEvent, Time
+from predictq.messages import BatchEvent, Callback, Codec, Envelope, Hash, Id, JobPlace, Name, PredictionEvent, Time
 
 __all__ = ["EMITTED", "REQUEST", "Emitted", "SkimmedRequest", "skim_request", "time_or"]
 
@@ -31,6 +31,7 @@ class SkimmedData(TypedDict):
     instances_hash: Hash
     metadata: NotRequired[dict[str, str]]
     job: NotRequired[JobPlace]
+    callback: NotRequired[Callback]
 
 
 class SkimmedRequest(Envelope):

@@ -29,6 +29,7 @@ from predictq.messages.prediction import (
 from predictq.messages.request import (
     REQUEST,
     REQUEST_TYPE,
+    Callback,
     JobPlace,
     RequestData,
     RequestEvent,
@@ -53,6 +54,7 @@ __all__ = [
     "SPECVERSION",
     "BatchData",
     "BatchEvent",
+    "Callback",
     "CancelEvent",
     "ChunkData",
     "ChunkEvent",

@@ -14,6 +14,7 @@ from predictq.messages.envelope import SPECVERSION, Codec, Envelope, Hash, Id, N
 __all__ = [
     "REQUEST",
     "REQUEST_TYPE",
+    "Callback",
     "JobPlace",
     "RequestData",
     "RequestEvent",
@@ -35,6 +36,14 @@ class JobPlace(TypedDict):
     """As many as there are instances: so that who counts them need not read them."""
 
 
+class Callback(TypedDict):
+    """Where the end of a request is pushed to."""
+
+    url: str
+    events: NotRequired[list[str]]
+    """Those alone; all where it is absent."""
+
+
 class RequestData(TypedDict):
     """The body of a request."""
 
@@ -48,6 +57,7 @@ class RequestData(TypedDict):
     metadata: NotRequired[dict[str, str]]
     """The client's own labels, handed back with the result."""
     job: NotRequired[JobPlace]
+    callback: NotRequired[Callback]
 
 
 class RequestEvent(Envelope):
@@ -92,6 +102,7 @@ def new_request(
     key: str | None = None,
     deadline: float | None = None,
     metadata: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
 ) -> RequestEvent:
     """A request made at `now`; `now` and `deadline` are Unix seconds."""
     data: RequestData = {
@@ -102,6 +113,8 @@ def new_request(
     }
     if metadata:
         data["metadata"] = dict(metadata)
+    if callback is not None:
+        data["callback"] = callback
     event: RequestEvent = {
         "specversion": SPECVERSION,
         "id": request_id,
