@@ -64,7 +64,7 @@ def prune(
     """Delete all that is older than its retention.
 
     A request counts from its last change of status, or, if it was never answered, from when it was made; without
-    `open_too` those that still wait for an answer stay, however old they are.
+    `open_too` those that still wait for an answer stay, however old they are, and so do pending deliveries.
     """
     over = wire_time(now - retention.requests_seconds)
     old = _old(retention, now, open_too=open_too)
@@ -138,11 +138,12 @@ def _old(retention: RetentionSettings, now: float, *, open_too: bool) -> Mapping
     made = wire_time(now - retention.requests_seconds)
     finished = requests.c.completed_at < made
     over = or_(requests.c.completed_at.is_(None), finished) if open_too else finished
+    pushed_before = deliveries.c.created_at < wire_time(now - retention.deliveries_seconds)
     return {
         requests: and_(requests.c.created_at < made, over),
         batches: batches.c.finished_at < wire_time(now - retention.batches_seconds),
         dead_letters: dead_letters.c.dead_at < wire_time(now - retention.dead_letters_seconds),
-        deliveries: deliveries.c.created_at < wire_time(now - retention.deliveries_seconds),
+        deliveries: pushed_before if open_too else and_(pushed_before, deliveries.c.state != "pending"),
     }
 
 

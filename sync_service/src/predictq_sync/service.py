@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 
 from predictq.brokers import Broker, Subscription, open_broker
+from predictq.errors import SettingsError
 from predictq.garbage import settle_garbage_collection
 from predictq.loop import Handler, Limits, Loop, Rounds
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.process import Running, run_process
-from predictq.settings import Settings
+from predictq.settings import PushSettings, Settings
 from predictq.starting import ensure_topics, patiently
 from predictq.storage import Storage
 from predictq.topology import topology_of
@@ -100,5 +101,16 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         for group in topology_of(settings).groups
         if group.name in handlers
     ]
-    dispatcher = Dispatcher(database, settings.push, subscriptions, bell)
+    dispatcher = Dispatcher(database, _push(settings), subscriptions, bell)
     return [*loops, Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS), dispatcher]
+
+
+def _push(settings: Settings) -> PushSettings:
+    """Those of pushes, their path absolute."""
+    file = settings.push.ca_file
+    if file is None:
+        return settings.push
+    path = settings.path(file)
+    if not path.is_file():
+        raise SettingsError(f"push.ca_file: {path} is no file; a PEM file of certificates would be right")
+    return settings.push.model_copy(update={"ca_file": str(path)})

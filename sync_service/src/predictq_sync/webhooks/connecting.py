@@ -1,14 +1,20 @@
 """Connections to receivers: to addresses that were checked, whatever their names resolve to next."""
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
 
-import httpcore
+from aiohttp import TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from predictq.push.targets import Targets
 
-__all__ = ["AddressRefused", "CheckedNetwork", "Resolve", "resolve_name"]
+__all__ = ["AddressRefused", "Resolve", "connector", "resolve_name"]
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Of an idle connection: shorter than most servers keep theirs."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, of which a connection to that port may use any."""
@@ -24,52 +30,52 @@ async def resolve_name(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Resolves once, checks every address, and connects to one of those; TLS still verifies the name."""
+def connector(targets: Targets, resolve: Resolve, context: ssl.SSLContext) -> TCPConnector:
+    """Connects to addresses that passed the check, and to nothing else; TLS verifies the name all the same.
 
-    def __init__(self, targets: Targets, resolve: Resolve, *, timeout_seconds: float) -> None:
+    To be made within the event loop. Hosts that are addresses themselves are for `Targets.check` to refuse.
+    """
+    return TCPConnector(
+        resolver=_Checked(targets, resolve),
+        use_dns_cache=False,
+        ssl=context,
+        limit=0,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+    )
+
+
+class _Checked(AbstractResolver):
+    def __init__(self, targets: Targets, resolve: Resolve) -> None:
         self._targets = targets
         self._resolve = resolve
-        self._timeout_seconds = timeout_seconds
-        self._network = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
+    async def resolve(
         self,
         host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """The connection. Raises AddressRefused where one of the addresses is none to push to."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._connect(host, port, local_address, socket_options)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"no connection within {self._timeout_seconds:g} s") from error
-
-    async def _connect(
-        self,
-        host: str,
-        port: int,
-        local_address: str | None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            addresses = await self._resolve(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(f"the name cannot be resolved: {error.strerror}") from error
-        for address in addresses:
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - aiohttp's signature; both kinds are given
+    ) -> list[ResolveResult]:
+        """All addresses of the name. Raises AddressRefused where one of them is none to push to."""
+        found: list[ResolveResult] = []
+        for address in await self._resolve(host, port):
             try:
                 self._targets.check_address(address)
             except ValueError as error:
                 raise AddressRefused(str(error)) from error
-        failure = httpcore.ConnectError("the name has no address")
-        for address in addresses:
-            try:
-                return await self._network.connect_tcp(
-                    address, port, local_address=local_address, socket_options=socket_options
+            version = ipaddress.ip_address(address.partition("%")[0]).version
+            found.append(
+                ResolveResult(
+                    hostname=host,
+                    host=address,
+                    port=port,
+                    family=socket.AF_INET if version == 4 else socket.AF_INET6,
+                    proto=socket.IPPROTO_TCP,
+                    flags=socket.AI_NUMERICHOST,
                 )
-            except httpcore.ConnectError as error:
-                failure = error
-        raise failure
+            )
+        if not found:
+            raise OSError(None, "the name has no address")
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -76,12 +76,19 @@ class Dispatcher:
 
     async def _run(self, stop: Stop) -> None:
         self._bell.attach()
+        poster = Poster(self._push, self._resolve, self._context)
+        try:
+            await self._deliver_until(stop, poster)
+        finally:
+            await poster.close()
+
+    async def _deliver_until(self, stop: Stop, poster: Poster) -> None:
         backoff = Backoff()
         self.ready.set()
         with stop.calling(self._bell.ring):
             while not stop.is_set():
                 try:
-                    busy = await self._round()
+                    busy = await self._round(poster)
                 except Unavailable as error:
                     self.ready.clear()
                     seconds = backoff.next_seconds()
@@ -95,7 +102,7 @@ class Dispatcher:
                     await asyncio.sleep(GATHER_SECONDS)
         await self._end()
 
-    async def _round(self) -> bool:
+    async def _round(self, poster: Poster) -> bool:
         """Write down what has ended, and take what is due; whether there was any of it."""
         wrote = await self._write()
         await asyncio.to_thread(self._subscriptions.refresh)
@@ -106,16 +113,16 @@ class Dispatcher:
         places = await asyncio.to_thread(lambda: self._deliveries.due_places(now, full=full))
         if not places:
             return wrote
-        await self._forget()
+        self._forget()
         rooms = {place: room for place in places if (room := self._receiver(place).room())}
         taken_at = time.monotonic()
         claimed = await asyncio.to_thread(
             lambda: self._deliveries.claim(rooms, now, seconds=self._claim_seconds),
         )
-        await self._begin(claimed, taken_at)
+        await self._begin(claimed, poster, taken_at)
         return True
 
-    async def _begin(self, claimed: Sequence[Claimed], taken_at: float) -> None:
+    async def _begin(self, claimed: Sequence[Claimed], poster: Poster, taken_at: float) -> None:
         bodies = await asyncio.to_thread(self._read, claimed)
         for each in claimed:
             body = bodies.get(each.id)
@@ -125,7 +132,7 @@ class Dispatcher:
                 continue
             receiver = self._receiver(each.place)
             receiver.in_hand += 1
-            task = asyncio.create_task(self._deliver(each, body, receiver, taken_at))
+            task = asyncio.create_task(self._deliver(each, body, receiver, poster, taken_at))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -152,7 +159,9 @@ class Dispatcher:
             return f"its URL {error}"
         return None
 
-    async def _deliver(self, claimed: Claimed, body: bytes, receiver: Receiver, taken_at: float) -> None:
+    async def _deliver(
+        self, claimed: Claimed, body: bytes, receiver: Receiver, poster: Poster, taken_at: float
+    ) -> None:
         try:
             async with receiver.turns:
                 if self._stopping:
@@ -160,16 +169,16 @@ class Dispatcher:
                 elif seconds := receiver.seconds_closed:
                     self._said.append(self._outcomes.untried(claimed, seconds=seconds, now=self._clock()))
                 elif time.monotonic() - taken_at < self._claim_seconds / 2:
-                    await self._try(claimed, body, receiver)
+                    await self._try(claimed, body, receiver, poster)
                 # Else it is left to whoever takes it when the claim has run out.
         finally:
             receiver.in_hand -= 1
             self._bell.ring_here()
 
-    async def _try(self, claimed: Claimed, body: bytes, receiver: Receiver) -> None:
+    async def _try(self, claimed: Claimed, body: bytes, receiver: Receiver, poster: Poster) -> None:
         began = self._clock()
         try:
-            answer = await receiver.poster.post(claimed.url, self._headers(claimed, body, began), body)
+            answer = await poster.post(claimed.url, self._headers(claimed, body, began), body)
         except Exception as error:
             log.exception("webhooks: a try at %s ended by a bug", claimed.place)
             answer = Answer(None, type(error).__name__)
@@ -179,18 +188,18 @@ class Dispatcher:
             self._gone.add(claimed.webhook_id)
         self._said.append(self._outcomes.after(claimed, answer, began=began, now=now))
 
-    def _headers(self, claimed: Claimed, body: bytes, now: float) -> list[tuple[bytes, bytes]]:
+    def _headers(self, claimed: Claimed, body: bytes, now: float) -> dict[str, str]:
         secrets: Sequence[str] = self._secrets
         webhook = self._subscriptions.by_id().get(claimed.webhook_id or "")
         if webhook is not None:
             secrets = webhook.secrets(self._secrets, now)
-        return [
-            (b"content-type", b"application/json"),
-            (b"user-agent", b"predictq"),
-            (b"webhook-id", claimed.id.encode()),
-            (b"webhook-timestamp", b"%d" % int(now)),
-            (b"webhook-signature", signature(secrets, claimed.id, int(now), body).encode()),
-        ]
+        return {
+            "content-type": "application/json",
+            "user-agent": "predictq",
+            "webhook-id": claimed.id,
+            "webhook-timestamp": str(int(now)),
+            "webhook-signature": signature(secrets, claimed.id, int(now), body),
+        }
 
     async def _write(self) -> bool:
         """Write down what has ended; kept for the next time where the database is away."""
@@ -213,17 +222,15 @@ class Dispatcher:
     def _receiver(self, place: str) -> Receiver:
         receiver = self._receivers.get(place)
         if receiver is None:
-            poster = Poster(self._push, self._context, self._resolve)
-            receiver = self._receivers[place] = Receiver(place, poster, self._push)
+            receiver = self._receivers[place] = Receiver(place, self._push)
         return receiver
 
-    async def _forget(self) -> None:
+    def _forget(self) -> None:
         if len(self._receivers) < MOST_RECEIVERS:
             return
         for place, receiver in list(self._receivers.items()):
             if not receiver.in_hand and not receiver.seconds_closed:
                 del self._receivers[place]
-                await receiver.poster.close()
 
     async def _end(self) -> None:
         self._stopping = True
@@ -232,7 +239,5 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for receiver in self._receivers.values():
-            await receiver.poster.close()
         with suppress(Unavailable):
             await self._write()

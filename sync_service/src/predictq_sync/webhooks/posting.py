@@ -1,21 +1,17 @@
 """One try of a delivery over HTTP."""
 
-import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-import httpcore
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from yarl import URL
 
 from predictq.push.settings import PushSettings
-from predictq_sync.webhooks.connecting import AddressRefused, CheckedNetwork, Resolve
+from predictq_sync.webhooks.connecting import AddressRefused, Resolve, connector
 
 __all__ = ["Answer", "Poster"]
-
-KEEP_ALIVE_SECONDS = 4.0
-"""Of an idle connection: shorter than most servers keep theirs."""
-Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Answer(NamedTuple):
@@ -49,46 +45,44 @@ class Answer(NamedTuple):
 
 
 class Poster:
-    """Posts to one receiver, over connections that are kept."""
+    """Posts to any receiver, over connections that are kept. To be made within the event loop."""
 
-    def __init__(self, push: PushSettings, context: ssl.SSLContext, resolve: Resolve) -> None:
+    def __init__(self, push: PushSettings, resolve: Resolve, context: ssl.SSLContext) -> None:
         self._timeout_seconds = push.timeout_seconds
         self._max_answer_bytes = push.max_answer_bytes
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=push.host_concurrency,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=CheckedNetwork(
-                push.targets(), resolve, timeout_seconds=min(push.connect_timeout_seconds, push.timeout_seconds)
-            ),
+        self._session = ClientSession(
+            connector=connector(push.targets(), resolve, context),
+            timeout=ClientTimeout(total=push.timeout_seconds, connect=push.connect_timeout_seconds),
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("accept", "accept-encoding"),
         )
 
-    async def post(self, url: str, headers: Headers, body: bytes) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send it. Never raises for what the receiver does; redirects are not followed."""
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._post(url, headers, body)
+            return await self._post(URL(url, encoded=True), headers, body)
         except TimeoutError:
             return Answer(None, f"no answer within {self._timeout_seconds:g} s")
         except AddressRefused as error:
             return Answer(None, f"refused: {error}")
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as error:
+        except (ClientError, OSError, ValueError) as error:
             return Answer(None, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
     async def close(self) -> None:
-        """Close its connections."""
-        await self._pool.aclose()
+        """Close all connections."""
+        await self._session.close()
 
-    async def _post(self, url: str, headers: Headers, body: bytes) -> Answer:
-        async with self._pool.stream("POST", url, headers=list(headers), content=body) as response:
+    async def _post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             read = 0
-            async for part in response.aiter_stream():
+            async for part in response.content.iter_any():
                 read += len(part)
                 if read > self._max_answer_bytes:
+                    response.close()
                     break
-            retry_after = next((value for name, value in response.headers if name.lower() == b"retry-after"), None)
         status = response.status
         if 200 <= status < 300:
             return Answer(status, None)
         why = f"answered {status}, and redirects are not followed" if 300 <= status < 400 else f"answered {status}"
-        return Answer(status, why, retry_after.decode("latin-1") if retry_after is not None else None)
+        return Answer(status, why, response.headers.get("retry-after"))

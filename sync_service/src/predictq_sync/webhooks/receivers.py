@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from predictq.loop import Backoff
 from predictq.push.settings import PushSettings
-from predictq_sync.webhooks.posting import Answer, Poster
+from predictq_sync.webhooks.posting import Answer
 
 __all__ = ["Receiver"]
 
@@ -24,11 +24,8 @@ class Receiver:
     circuit breaker keeps one that is away from being tried for every message.
     """
 
-    def __init__(
-        self, place: str, poster: Poster, push: PushSettings, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, place: str, push: PushSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.place = place
-        self.poster = poster
         self.turns = asyncio.Semaphore(push.host_concurrency)
         self.in_hand = 0
         self._least = 2 * push.host_concurrency

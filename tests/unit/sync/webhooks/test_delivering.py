@@ -4,6 +4,7 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from tests.unit.sync.conftest import prediction, request
@@ -21,8 +22,8 @@ from predictq_sync.webhooks.reading import DeliveryReader
 
 
 def spec(url: str, **options: object) -> WebhookSpec:
-    base = {"url": url, "events": [], "endpoint": None, "job": None, "when": None, "secret": None}
-    return {**base, **options}  # type: ignore[return-value,typeddict-item] # options of a test
+    asked: Any = {"url": url, "events": [], "endpoint": None, "job": None, "when": None, "secret": None, **options}
+    return WebhookSpec(**asked)
 
 
 def keeper(pushing: Pushing, **options: float) -> WebhookKeeper:
@@ -137,7 +138,7 @@ def test_a_receiver_that_was_down_gets_it_when_it_is_up(pushing: Pushing) -> Non
 
     push.verified(SECRET)
     assert row["history"][0]["status"] is None
-    assert row["history"][0]["error"].startswith("ConnectError")
+    assert row["history"][0]["error"].startswith("ClientConnectorError")
 
 
 def test_an_answer_after_the_time_out_counts_for_nothing(pushing: Pushing, receiver: TheReceiver) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -83,7 +82,7 @@ def test_after_a_kill_between_sending_and_writing_down_the_same_id_comes_again(
     let_go = threading.Event()
     receiver.reply = lambda _: Reply(before=lambda: let_go.wait(60))
     pushing.finish({"url": receiver.url})
-    with running_process([sys.executable, "-c", PROGRAM, url, SECRET], stderr=subprocess.DEVNULL) as process:
+    with running_process([sys.executable, "-c", PROGRAM, url, SECRET]) as process:
         (first,) = receiver.pushes(1, seconds=60)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
