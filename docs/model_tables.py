@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 _HEAD = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
@@ -92,10 +92,11 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{json.dumps(word)}`" for word in get_args(annotation))
     if get_origin(annotation) is tuple:
-        return "list of strings"
+        item, *_ = get_args(annotation)
+        return f"list of {_type(item, []).partition(' ')[0]}s"
     if get_origin(annotation) is not None:
         return "table"
-    names = {int: "integer", float: "number", str: "string", bool: "boolean", Path: "path"}
+    names = {int: "integer", float: "number", str: "string", SecretStr: "string", bool: "boolean", Path: "path"}
     return " ".join([names[annotation], *_bounds(metadata)])
 
 

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as NotJson
 from predictq.errors import SettingsError
 from predictq.job_settings import JobSettings, RuleSettings, ScheduleSettings
 from predictq.names import RESERVED_ENDPOINT
+from predictq.push.settings import PushSettings, WebhookSettings
 from predictq.schedule_checks import check_schedule
 from predictq.sections import DAY, Name, Seconds, Section
 from predictq.settings_errors import explain, explain_json, misspelt_variables
@@ -28,12 +29,14 @@ __all__ = [
     "EndpointSettings",
     "GatewaySettings",
     "JobSettings",
+    "PushSettings",
     "RetentionSettings",
     "RuleSettings",
     "ScheduleSettings",
     "Settings",
     "SinkSettings",
     "SyncSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -110,6 +113,8 @@ class RetentionSettings(Section):
     """Of mini-batch records."""
     dead_letters_seconds: Seconds = 90 * DAY
     """Of dead letters, redriven or not."""
+    deliveries_seconds: Seconds = 30 * DAY
+    """Of deliveries, whatever became of them: longer than `push.schedule_seconds` in all."""
 
 
 class LogSettings(Section):
@@ -203,6 +208,7 @@ class Settings(BaseSettings):
     sync: SyncSettings = SyncSettings()
     jobs: JobSettings = JobSettings()
     claim_check: ClaimCheckSettings = ClaimCheckSettings()
+    push: PushSettings = PushSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     endpoints: dict[Name, EndpointSettings] = Field(default_factory=dict)
@@ -210,6 +216,7 @@ class Settings(BaseSettings):
     rules: dict[Name, RuleSettings] = Field(default_factory=dict)
     schedules: dict[Name, ScheduleSettings] = Field(default_factory=dict)
     sinks: dict[Name, SinkSettings] = Field(default_factory=dict)
+    webhooks: dict[Name, WebhookSettings] = Field(default_factory=dict)
     folder: Path = Path()
     """Where the settings file lies; set by `load_settings`. Relative paths in the settings start here."""
 
@@ -271,6 +278,21 @@ class Settings(BaseSettings):
     def _check_schedules(self) -> Self:
         for name, schedule in self.schedules.items():
             check_schedule(f"schedules.{name}", schedule, self.endpoints)
+        return self
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        for name, webhook in self.webhooks.items():
+            at = f"webhooks.{name}"
+            if webhook.endpoint is not None and webhook.endpoint not in self.endpoints:
+                known = ", ".join(sorted(self.endpoints)) or "none is configured"
+                raise ValueError(f"{at}.endpoint: {webhook.endpoint!r} is no endpoint; known: {known}")
+            try:
+                self.push.targets().check(webhook.url)
+            except ValueError as error:
+                raise ValueError(f"{at}.url: {error}") from None
+            if webhook.secret is None and (self.push.secret is None or webhook.old_secret is not None):
+                raise ValueError(f"{at}.secret: is missing; set it, or push.secret for all")
         return self
 
     def deployments_of(self, endpoint: str) -> dict[str, DeploymentSettings]:

@@ -15,6 +15,7 @@ __all__ = ["explain", "explain_json", "misspelt_variables"]
 ENV_PREFIX = "PREDICTQ_"
 NESTING = "__"
 _NAME_RULE = "is no name; lower-case letters, digits and hyphens, a letter first, 48 at most, would be right"
+_SECRETS = {"secret", "old_secret"}
 _SHOULD_BE = {"model_type": "a table", "dict_type": "a table", "tuple_type": "a list"}
 
 
@@ -49,7 +50,7 @@ def misspelt_variables(model: type[BaseModel]) -> Iterator[str]:
 
 def _explain_one(found: ErrorDetails, file: str, model: type[BaseModel]) -> str:
     steps = [str(step) for step in found["loc"] if step != "[key]"]
-    value = f"{found['input']!r:.80}"
+    value = "(hidden)" if steps and steps[-1] in _SECRETS else f"{found['input']!r:.80}"
     match found["type"]:
         case "value_error":  # our own validators: "key: what is wrong"
             message = found["msg"].removeprefix("Value error, ")

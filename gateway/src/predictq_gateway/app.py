@@ -40,6 +40,10 @@ from predictq_sync.lookup import Lookup
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
 from predictq_sync.waiting import CommitHandler, Waiting
+from predictq_sync.webhooks.delivery_routes import add_delivery_routes
+from predictq_sync.webhooks.keeping import WebhookKeeper
+from predictq_sync.webhooks.reading import DeliveryReader
+from predictq_sync.webhooks.routes import add_webhook_routes
 
 __all__ = ["Gateway"]
 
@@ -119,6 +123,13 @@ class Gateway:
         find_job = FindJob(job_reader, lookup)
         add_job_routes(self.app.router, job_reader, find_job, self.publisher.hint, names=names)
         add_result_routes(self.app.router, JobResults(database, storage), find_job)
+        add_webhook_routes(
+            self.app.router,
+            WebhookKeeper(database, rotation_seconds=settings.push.rotation_seconds),
+            targets=settings.push.targets(),
+            endpoints=settings.endpoints,
+        )
+        add_delivery_routes(self.app.router, DeliveryReader(database))
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         install_problems(self.app)

@@ -28,6 +28,7 @@ from predictq_producers.publishing import Busy, Stopping
 from predictq_producers.refusals import Fault, Refused, pointer
 from predictq_sync.jobs.finding import NoSuchJob
 from predictq_sync.lookup import NotInLedger
+from predictq_sync.webhooks.keeping import CannotChange
 
 __all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "install_problems", "problem"]
 
@@ -126,6 +127,8 @@ def _answer_ours(request: Request, error: PredictqError) -> Response:
             return problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
         case NoSuchJob():
             return problem(404, str(error))
+        case CannotChange():
+            return problem(409, str(error))
         case MessageTooLarge():
             return problem(413, str(error))
         case Unavailable():

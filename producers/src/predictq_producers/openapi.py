@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from predictq.push.events import PREDICTION_EVENTS
+from predictq.push.targets import MAX_URL
+
 __all__ = ["SUBMIT_BODY", "SUBMIT_PARAMETERS", "SUBMIT_RESPONSES"]
 
 _EXAMPLE_ID = "01936f2e-7c4d-7abc-8123-456789abcdef"
@@ -49,6 +52,21 @@ SUBMIT_BODY: dict[str, Any] = {
                         "type": "object",
                         "additionalProperties": {"type": "string"},
                         "description": "Labels of your own, handed back with the result.",
+                    },
+                    "callback": {
+                        "type": "object",
+                        "required": ["url"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "url": {"type": "string", "format": "uri", "maxLength": MAX_URL},
+                            "events": {
+                                "type": "array",
+                                "minItems": 1,
+                                "items": {"enum": list(PREDICTION_EVENTS)},
+                                "description": "Those alone; all where it is absent.",
+                            },
+                        },
+                        "description": "Where the end of the request is pushed to, signed as Standard Webhooks has it.",
                     },
                 },
             },

@@ -12,6 +12,7 @@ from predictq.messages import (
     REQUEST,
     REQUEST_TYPE,
     SPECVERSION,
+    Callback,
     JobPlace,
     RequestEvent,
     encode_rows,
@@ -20,6 +21,7 @@ from predictq.messages import (
 )
 from predictq.names import Names
 from predictq.payloads import Payload
+from predictq.push.callbacks import CallbackCheck, WrongCallback
 from predictq.settings import EndpointSettings, Settings
 from predictq_producers.claim_check import ClaimCheck, claim_check
 from predictq_producers.parsing import check_values, parse_json
@@ -38,7 +40,7 @@ MAX_METADATA_NAME = 128
 MAX_METADATA_VALUE = 1024
 MAX_DEADLINE_SECONDS = 366 * 86_400.0
 FEW_BRACKETS = 2 * 64
-FIELDS = ("instances", "key", "deadline", "deadline_seconds", "metadata")
+FIELDS = ("instances", "key", "deadline", "deadline_seconds", "metadata", "callback")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Submission:
     key: str | None = None
     deadline: float | None = None
     metadata: Mapping[str, str] | None = None
+    callback: Callback | None = None
 
 
 class Prepared(NamedTuple):
@@ -76,6 +79,7 @@ class RequestMaker:
         spec: EndpointSettings,
         stamp: Stamp,
         check: InputCheck,
+        callbacks: CallbackCheck,
         names: Names,
         max_bytes: int,
         claim_check: ClaimCheck | None,
@@ -84,6 +88,7 @@ class RequestMaker:
         self.check = check
         self.max_instances = spec.max_instances
         self._stamp = stamp
+        self._callbacks = callbacks
         self.max_bytes = max_bytes
         """Of one request as a message."""
         self._claim_check = claim_check
@@ -120,6 +125,7 @@ class RequestMaker:
             key=_key(body.get("key")),
             deadline=_deadline(body, now),
             metadata=_metadata(body.get("metadata")),
+            callback=self._callback(body.get("callback")),
         )
 
     def check_instances(self, instances: Any, *, deep: bool = True) -> None:
@@ -156,6 +162,7 @@ class RequestMaker:
             key=submission.key,
             deadline=submission.deadline,
             metadata=submission.metadata,
+            callback=submission.callback,
         )
         value = REQUEST.encode(event)
         # Infinity comes out of the encoder as a bare word; a walk finds its place, or that it is part of a text.
@@ -205,6 +212,15 @@ class RequestMaker:
             )
         return value, payload
 
+    def _callback(self, value: Any) -> Callback | None:
+        if value is None:
+            return None
+        try:
+            return self._callbacks(value)
+        except WrongCallback as error:
+            place = ("callback", error.place) if error.place else ("callback",)
+            raise _wrong_shape(Fault(pointer(*place), str(error))) from None
+
     def _owed(self, request_id: str) -> list[str]:
         deployments = self._stamp.deployments(request_id)
         if not deployments:
@@ -229,12 +245,14 @@ def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, R
     names = Names(settings.prefix)
     max_bytes = max_message_bytes - RESERVED_BYTES
     check = claim_check(settings, max_bytes=max_bytes)
+    callbacks = CallbackCheck(settings.push)
     return {
         endpoint: RequestMaker(
             endpoint=endpoint,
             spec=spec,
             stamp=Stamp(settings.deployments_of(endpoint)),
             check=input_check(settings, endpoint),
+            callbacks=callbacks,
             names=names,
             max_bytes=max_bytes,
             claim_check=check,

@@ -8,6 +8,7 @@ from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, fir
 from predictq_sync.rollup import roll_up
 from predictq_sync.statements import BulkInsert
 from predictq_sync.tables import predictions
+from predictq_sync.webhooks.outbox import Outbox
 
 __all__ = ["Cancelling", "Owed"]
 
@@ -20,6 +21,7 @@ class Cancelling:
 
     def __init__(self, dialect: str) -> None:
         self._insert = BulkInsert(dialect, predictions, PREDICTION_COLUMNS, first_terminal_wins)
+        self._outbox = Outbox(dialect)
 
     def __call__(self, connection: Connection, owed: Iterable[Owed], now: str) -> int:
         """Cancel those that are open and roll their requests up; how many were open.
@@ -33,7 +35,7 @@ class Cancelling:
         if not rows:
             return 0
         cancelled = self._insert(connection, rows)
-        roll_up(connection, _ids(rows), now)
+        self._outbox.requests(connection, roll_up(connection, _ids(rows), now), now)
         return cancelled
 
 

@@ -1,4 +1,4 @@
-"""`predictq sync`, `db`, `get` and `dead-letters`."""
+"""`predictq sync`, `db`, `get`, `dead-letters` and `deliveries`."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,6 +16,7 @@ OnEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only those o
 OfGroup = Annotated[str | None, typer.Option("--group", help="Only those that this group gave up.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters by id.")]
 All = Annotated[bool, typer.Option("--all", help="All that the filters leave, instead of ids.")]
+ToWebhook = Annotated[str | None, typer.Option("--webhook", help="Only those to this webhook.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -33,6 +34,10 @@ def register(app: typer.Typer) -> None:
     letters.command("redrive", help="Send dead letters again to the group that gave them up.")(_redrive)
     letters.command("purge", help="Delete dead letters.")(_purge)
     app.add_typer(letters, name="dead-letters")
+    deliveries = typer.Typer(no_args_is_help=True, help="Pushes, and what came of them.")
+    deliveries.command("list", help="The latest deliveries.")(_list_deliveries)
+    deliveries.command("replay", help="Deliver again, under the same ids.")(_replay_deliveries)
+    app.add_typer(deliveries, name="deliveries")
 
 
 def processes(settings: Settings) -> Sequence[ProcessSpec]:
@@ -120,3 +125,27 @@ def _purge(
     from predictq_sync.dead_letter_commands import purge_letters
 
     purge_letters(load_settings(), ids, every=every, endpoint=endpoint, group=group, yes=yes, as_json=json)
+
+
+def _list_deliveries(
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only those in this state: pending, delivered or failed.")
+    ] = None,
+    webhook: ToWebhook = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the latest ones.")] = 100,
+    json: Json = False,
+) -> None:
+    from predictq_sync.webhooks.commands import list_deliveries
+
+    list_deliveries(load_settings(), state=state, webhook=webhook, limit=limit, as_json=json)
+
+
+def _replay_deliveries(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Deliveries by id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that failed, instead of ids.")] = False,
+    webhook: ToWebhook = None,
+    json: Json = False,
+) -> None:
+    from predictq_sync.webhooks.commands import replay_deliveries
+
+    replay_deliveries(load_settings(), ids, every=every, webhook=webhook, as_json=json)

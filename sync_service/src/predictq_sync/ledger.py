@@ -16,8 +16,10 @@ from predictq_sync.bodies import Body
 from predictq_sync.database import Database
 from predictq_sync.jobs.entering import JobEntries, JobRequest, Said
 from predictq_sync.jobs.progress import JobProgress
+from predictq_sync.rollup import NOTHING_FINISHED
 from predictq_sync.skimming import skim_request, time_or
 from predictq_sync.watermark import Watermark
+from predictq_sync.webhooks.outbox import Outbox
 from predictq_sync.writing import Entered, RequestRow, writer_of
 
 __all__ = ["Ledger"]
@@ -38,6 +40,7 @@ class Ledger:
         endpoints: Iterable[str],
         limits: Limits,
         admin: Callable[[], Admin],
+        outbox: Outbox | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.conflicts = 0
@@ -49,7 +52,8 @@ class Ledger:
         endpoints = tuple(endpoints)
         self._endpoint_of = {topic(name): name for name in endpoints for topic in (names.requests, names.bulk)}
         self._job_topics = frozenset(names.jobs(name) for name in endpoints)
-        self._jobs = JobEntries(database.dialect)
+        self._outbox = outbox or Outbox(database.dialect)
+        self._jobs = JobEntries(database.dialect, self._outbox)
         self._progress = JobProgress(database, clock=clock)
         self._writer = writer_of(database.dialect)
         self._watermark = Watermark(
@@ -90,12 +94,15 @@ class Ledger:
         ids = sorted(rows)
         now = self._clock()
         with self._database.write() as connection:
-            entered = Entered(0, ())
+            entered = Entered(0, NOTHING_FINISHED)
             if rows:
                 entered = self._writer.enter(connection, [rows[identifier] for identifier in ids], wire_time(now))
             if said or of_jobs:
                 self._jobs(connection, said, of_jobs)
-            finished = dict.fromkeys([*entered.finished, *finished_among(connection, redelivered)])
+            pushes = self._outbox.requests(connection, entered.finished, wire_time(now))
+            finished = dict.fromkeys([*entered.finished.ids, *finished_among(connection, redelivered)])
+        if pushes:
+            self._outbox.ring()
         conflicts += entered.conflicts
         if conflicts:
             self.conflicts += conflicts
@@ -117,6 +124,7 @@ class Ledger:
             raise BadMessage(f"data/endpoint: is {data['endpoint']!r} on the topic of {endpoint!r}")
         deployments = data["deployments"]
         metadata = data.get("metadata")
+        callback = data.get("callback")
         if (job := data.get("job")) is not None:
             of_jobs.append(JobRequest(job["id"], job["chunk"], job["first_row"], event["id"], job["rows"]))
         return RequestRow(
@@ -129,6 +137,7 @@ class Ledger:
             to_json(metadata).decode() if metadata else None,
             time_or(event["time"], record.published_at),
             event.get("expirytime"),
+            to_json(callback).decode() if callback is not None else None,
         )
 
 

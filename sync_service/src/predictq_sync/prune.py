@@ -12,7 +12,7 @@ from predictq.settings import RetentionSettings
 from predictq_sync.database import Database
 from predictq_sync.jobs.forgetting import ForgetJobs, old_jobs
 from predictq_sync.statements import among, json_ids
-from predictq_sync.tables import batches, dead_letters, predictions, requests
+from predictq_sync.tables import batches, dead_letters, deliveries, predictions, requests
 
 __all__ = ["Pruned", "Retention", "prune"]
 
@@ -32,11 +32,12 @@ class Pruned:
     batches: int
     dead_letters: int
     jobs: int = 0
+    deliveries: int = 0
 
     @property
     def most(self) -> int:
         """Of the table that lost most."""
-        return max(self.requests, self.batches, self.dead_letters, self.jobs)
+        return max(self.requests, self.batches, self.dead_letters, self.jobs, self.deliveries)
 
     def __add__(self, other: "Pruned") -> "Pruned":
         return Pruned(
@@ -44,6 +45,7 @@ class Pruned:
             batches=self.batches + other.batches,
             dead_letters=self.dead_letters + other.dead_letters,
             jobs=self.jobs + other.jobs,
+            deliveries=self.deliveries + other.deliveries,
         )
 
 
@@ -62,7 +64,7 @@ def prune(
     """Delete all that is older than its retention.
 
     A request counts from its last change of status, or, if it was never answered, from when it was made; without
-    `open_too` those that still wait for an answer stay, however old they are.
+    `open_too` those that still wait for an answer stay, however old they are, and so do pending deliveries.
     """
     over = wire_time(now - retention.requests_seconds)
     old = _old(retention, now, open_too=open_too)
@@ -121,11 +123,12 @@ class Retention:
             pruned += chunk
         if pruned.most:
             log.info(
-                "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters",
+                "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters, %d deliveries",
                 pruned.jobs,
                 pruned.requests,
                 pruned.batches,
                 pruned.dead_letters,
+                pruned.deliveries,
             )
         if chunk.most < CHUNK and not forgotten:
             self._due = self._monotonic() + EVERY_SECONDS
@@ -135,10 +138,12 @@ def _old(retention: RetentionSettings, now: float, *, open_too: bool) -> Mapping
     made = wire_time(now - retention.requests_seconds)
     finished = requests.c.completed_at < made
     over = or_(requests.c.completed_at.is_(None), finished) if open_too else finished
+    pushed_before = deliveries.c.created_at < wire_time(now - retention.deliveries_seconds)
     return {
         requests: and_(requests.c.created_at < made, over),
         batches: batches.c.finished_at < wire_time(now - retention.batches_seconds),
         dead_letters: dead_letters.c.dead_at < wire_time(now - retention.dead_letters_seconds),
+        deliveries: pushed_before if open_too else and_(pushed_before, deliveries.c.state != "pending"),
     }
 
 

@@ -1,6 +1,7 @@
 """How a request's status follows from its predictions."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
@@ -8,21 +9,34 @@ from predictq_sync.arrays import array_literal
 from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import predictions, requests
 
-__all__ = ["roll_up"]
+__all__ = ["NOTHING_FINISHED", "Finished", "roll_up"]
 
 
-def roll_up(connection: Connection, ids: Sequence[str], now: str) -> Sequence[str]:
-    """Settle the status of those requests that have all the answers they are owed; the ids whose status changed.
+class Finished(NamedTuple):
+    """Requests whose status changed."""
+
+    ids: Sequence[str]
+    called_back: bool
+    """Whether one of them has a callback."""
+
+
+NOTHING_FINISHED = Finished((), False)
+
+
+def roll_up(connection: Connection, ids: Sequence[str], now: str) -> Finished:
+    """Settle the status of those requests that have all the answers they are owed.
 
     To be called in the transaction that wrote their rows in `requests`, after it wrote predictions: whoever holds those
     rows sees every prediction of theirs that was committed before, so that one of two commits, and only one, completes
     a request. Stubs owe nothing yet and are left to the ledger.
     """
     if not ids:
-        return []
+        return NOTHING_FINISHED
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(_ON_POSTGRESQL, (array_literal(ids), now)).scalars().all()
-    return connection.execute(_ROLL_UP, {"ids": json_ids(ids), "now": now}).scalars().all()
+        found = connection.exec_driver_sql(_ON_POSTGRESQL, (array_literal(ids), now)).all()
+    else:
+        found = connection.execute(_ROLL_UP, {"ids": json_ids(ids), "now": now}).all()
+    return Finished([row[0] for row in found], any(row[1] for row in found))
 
 
 _same = func.min(predictions.c.status) == func.max(predictions.c.status)
@@ -49,7 +63,7 @@ _ROLL_UP = (
         requests.c.status != _tally.c.status,
     )
     .values(status=_tally.c.status, completed_at=bindparam("now"))
-    .returning(requests.c.id)
+    .returning(requests.c.id, requests.c.callback.is_not(None))
 )
 
 # PostgreSQL chooses by its statistics which side of a join it reads first, and with those of a table that has just been
@@ -68,5 +82,5 @@ CROSS JOIN LATERAL (
 WHERE tally.answered > 0
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, completed_at = %s
 WHERE known.owed = excluded.owed AND known.status <> excluded.status
-RETURNING known.id
+RETURNING known.id, known.callback IS NOT NULL
 """

@@ -1,15 +1,17 @@
 """The composition root of a sync process."""
 
+import time
 from collections.abc import Sequence
 
 from predictq.brokers import Broker, Subscription, open_broker
+from predictq.errors import SettingsError
 from predictq.garbage import settle_garbage_collection
 from predictq.loop import Handler, Limits, Loop, Rounds
 from predictq.members import member_name
 from predictq.names import Names
 from predictq.payloads import Payloads
 from predictq.process import Running, run_process
-from predictq.settings import Settings
+from predictq.settings import PushSettings, Settings
 from predictq.starting import ensure_topics, patiently
 from predictq.storage import Storage
 from predictq.topology import topology_of
@@ -24,6 +26,11 @@ from predictq_sync.payload_retention import PayloadRetention
 from predictq_sync.prune import Retention
 from predictq_sync.sinks import Sinks, open_sinks
 from predictq_sync.store import Store
+from predictq_sync.webhooks.bell import Bell
+from predictq_sync.webhooks.declaring import declare
+from predictq_sync.webhooks.dispatcher import Dispatcher
+from predictq_sync.webhooks.outbox import Outbox
+from predictq_sync.webhooks.subscriptions import Subscriptions
 
 __all__ = ["build_loops", "prepare", "run"]
 
@@ -46,6 +53,7 @@ def run(settings: Settings) -> int:
     sinks = Sinks(database, open_sinks(settings))
     ensure_topics(broker, topology_of(settings))
     patiently(lambda: upgrade(database))
+    patiently(lambda: declare(database, settings.webhooks, time.time()))
     loops = build_loops(settings, broker=broker, database=database, sinks=sinks)
     settle_garbage_collection()
     return run_process("sync", loops, grace_seconds=settings.sync.grace_seconds, close=close)
@@ -59,13 +67,20 @@ def prepare(settings: Settings) -> None:
 
 def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Running]:
     """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own; and
-    what writes the result files of jobs and deletes the payloads of requests, which none of them waits for.
+    what writes the result files of jobs, what deletes the payloads of requests and what pushes, which none of them
+    waits for.
     """
     names = Names(settings.prefix)
     limits = Limits(settings.sync.max_batch_size, MAX_BATCH_BYTES, settings.sync.max_batch_wait_seconds)
     endpoints = tuple(settings.endpoints)
-    ledger = Ledger(database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin)
-    store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks)
+    bell = Bell()
+    subscriptions = Subscriptions(database)
+    patiently(subscriptions.refresh)
+    outbox = Outbox(database.dialect, subscriptions.current, bell.ring)
+    ledger = Ledger(
+        database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin, outbox=outbox
+    )
+    store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks, outbox=outbox)
     storage = Storage(settings.storage_url(), settings.jobs.storage_options)
     retention = Retention(database, settings.retention, forgetting(database, storage))
     keeper = DeadLetterKeeper(database=database, limits=limits, housekeeping=retention)
@@ -95,4 +110,15 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
     if settings.has_storage:
         payloads = PayloadRetention(Payloads(storage), settings.retention)
         rounds.append(Rounds(name="payloads", call=payloads, every_seconds=PAYLOADS_SECONDS))
-    return [*loops, *rounds]
+    return [*loops, *rounds, Dispatcher(database, _push(settings), subscriptions, bell)]
+
+
+def _push(settings: Settings) -> PushSettings:
+    """Those of pushes, their path absolute."""
+    file = settings.push.ca_file
+    if file is None:
+        return settings.push
+    path = settings.path(file)
+    if not path.is_file():
+        raise SettingsError(f"push.ca_file: {path} is no file; a PEM file of certificates would be right")
+    return settings.push.model_copy(update={"ca_file": str(path)})

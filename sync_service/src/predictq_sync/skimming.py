@@ -15,6 +15,7 @@ from predictq.errors import BadMessage
 from predictq.messages import (
     PREDICTION_TYPE,
     BatchEvent,
+    Callback,
     Codec,
     DataRef,
     Envelope,
@@ -46,6 +47,7 @@ class SkimmedData(TypedDict):
     instances_hash: Hash
     metadata: NotRequired[dict[str, str]]
     job: NotRequired[JobPlace]
+    callback: NotRequired[Callback]
 
 
 class SkimmedRequest(Envelope):

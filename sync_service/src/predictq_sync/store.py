@@ -17,9 +17,11 @@ from predictq.names import Names
 from predictq_sync.announcing import announcement, finished_among
 from predictq_sync.database import Database
 from predictq_sync.prediction_rows import PredictionRow
+from predictq_sync.rollup import NOTHING_FINISHED
 from predictq_sync.skimming import skim_emitted, time_or
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import batches
+from predictq_sync.webhooks.outbox import Outbox
 from predictq_sync.writing import Stored, writer_of
 
 __all__ = ["Store"]
@@ -54,6 +56,7 @@ class Store:
         endpoints: Iterable[str],
         limits: Limits,
         after_commit: Callable[[Sequence[PredictionRow]], None] = lambda _: None,
+        outbox: Outbox | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`after_commit` is given what was committed, before it is acknowledged; what it raises, `handle` raises."""
@@ -63,6 +66,7 @@ class Store:
         self._names = names
         self._limits = limits
         self._after_commit = after_commit
+        self._outbox = outbox or Outbox(database.dialect)
         self._clock = clock
         self._unannounced: dict[str, None] = {}
         self._place_of: dict[str, tuple[str, bool]] = {}
@@ -137,14 +141,17 @@ class Store:
 
     def _write(self, part: Written) -> Stored:
         """One transaction."""
-        stored = Stored((), 0, ())
+        stored = Stored((), 0, NOTHING_FINISHED)
         with self._database.write() as connection:
             if part.rows:
                 stored = self._writer.store(connection, part.rows, part.hashes, part.now)
             if part.batch_rows:
                 self._insert_batches(connection, part.batch_rows)
-            finished = [*stored.finished, *finished_among(connection, part.redelivered)]
+            pushes = self._outbox.requests(connection, stored.finished, part.now)
+            finished = [*stored.finished.ids, *finished_among(connection, part.redelivered)]
         # Kept until they are handed on: the rows of a batch that comes again have changed already.
+        if pushes:
+            self._outbox.ring()
         self._unannounced.update(dict.fromkeys(finished))
         return stored
 

@@ -29,6 +29,7 @@ __all__ = [
     "batches",
     "chunks",
     "dead_letters",
+    "deliveries",
     "job_requests",
     "job_results",
     "jobs",
@@ -36,6 +37,7 @@ __all__ = [
     "predictions",
     "requests",
     "watermarks",
+    "webhooks",
 ]
 
 
@@ -77,6 +79,8 @@ requests = Table(
     Column("deadline", Text),
     # When the status last changed from or between terminal ones.
     Column("completed_at", Text),
+    # Where its end is pushed to: url, events.
+    Column("callback", JsonText),
     Index("requests_by_endpoint", "endpoint", "created_at"),
     sqlite_with_rowid=False,
     postgresql_with={"fillfactor": FILL_PERCENT},
@@ -226,6 +230,68 @@ Index(
     job_results.c.job_id,
     sqlite_where=job_results.c.state == "open",
     postgresql_where=job_results.c.state == "open",
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    # A UUID, or the name of one of the settings.
+    Column("id", Key, primary_key=True),
+    Column("url", Text, nullable=False),
+    # Null: those of the settings, `push.secret`.
+    Column("secret", Text),
+    # The one before, and until when it signs too.
+    Column("old_secret", Text),
+    Column("old_secret_until", Text),
+    # A JSON array; empty for all.
+    Column("events", JsonText, nullable=False),
+    Column("endpoint", Text),
+    Column("job_id", Text),
+    # A condition on outputs.
+    Column("condition", Text),
+    # settings or api
+    Column("source", Text, nullable=False),
+    # enabled or disabled
+    Column("state", Text, nullable=False),
+    # Why it is disabled.
+    Column("reason", Text),
+    Column("created_at", Key, nullable=False),
+)
+
+# The outbox: what is to be pushed, and what was.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    # Derived from what ended and who is told: a completion is pushed to a subscription once.
+    Column("id", Key, primary_key=True),
+    # Null for the callback of a request.
+    Column("webhook_id", Key),
+    Column("url", Text, nullable=False),
+    # Scheme, host and port of the URL.
+    Column("place", Key, nullable=False),
+    Column("event", Text, nullable=False),
+    # Id of the request or job.
+    Column("subject", Key, nullable=False),
+    # pending, delivered or failed
+    Column("state", Text, nullable=False),
+    # Tries that have ended.
+    Column("attempts", Integer, nullable=False),
+    # A JSON array with an entry for each of them.
+    Column("history", JsonText, nullable=False),
+    Column("created_at", Key, nullable=False),
+    # When the next try is due; while a process is at it, when that process is given up.
+    Column("due_at", Key, nullable=False),
+    # Of the process that is at it.
+    Column("claim", Text),
+    Column("finished_at", Text),
+    Index("deliveries_by_time", "created_at", "id"),
+)
+Index(
+    "deliveries_pending",
+    deliveries.c.place,
+    deliveries.c.due_at,
+    sqlite_where=deliveries.c.state == "pending",
+    postgresql_where=deliveries.c.state == "pending",
 )
 
 watermarks = Table(

@@ -10,7 +10,9 @@ Each page is a project folder of its own, and its fenced blocks are taken in the
     ```console fails     the same, with an exit code other than 0
     ```console background  `predictq up`, RQ's processes: run until the page's end, ready before what follows
     ```console no-run    needs what a test must not touch: a network, Docker, a whole clone
-    ```text, ```mermaid  are for people
+    ```text, ```mermaid  are for people, and so is ```javascript, which file=NAME writes
+
+Where it says 127.0.0.1:8700 or 127.0.0.1:9000, ports are taken that are free.
 
 What a page takes for granted stands in a comment, where readers do not see it: `<!--`, the blocks, `-->`.
 
@@ -28,7 +30,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +52,7 @@ PAGES = [
     *sorted(ROOT.glob("deploy/**/*.md")),
 ]
 BLOCK = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid"}
+KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid", "javascript"}
 CODECS: dict[str, Codec[Any]] = {
     "predictq.batch.v1": BATCH,
     "predictq.cancel.v1": CANCEL,
@@ -91,8 +93,8 @@ def blocks_of(page: Path) -> list[Block]:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
-    monkeypatch.setenv("PREDICTQ_GATEWAY__PORT", str(port))
+    ports = {":8700": f":{free_port()}", ":9000": f":{free_port()}"}
+    monkeypatch.setenv("PREDICTQ_GATEWAY__PORT", ports[":8700"].removeprefix(":"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
@@ -101,17 +103,17 @@ def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: py
         for block in blocks_of(page):
             assert block.language in KNOWN, f"{page.name}:{block.line}: what is {block.language!r}?"
             try:
-                _take(block, tmp_path, port, stack)
+                _take(block, tmp_path, ports, stack)
             except (AssertionError, ValueError) as error:
                 raise AssertionError(f"{page.relative_to(ROOT)}:{block.line}: {error}") from error
 
 
-def _take(block: Block, folder: Path, port: int, stack: ExitStack) -> None:
+def _take(block: Block, folder: Path, ports: Mapping[str, str], stack: ExitStack) -> None:
     if block.file is not None:
         (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
         (folder / block.file).write_text(_with_servers(block.text), encoding="utf-8")
     if block.language == "python" and block.file is None:
-        _run_python(_with_servers(block.text).replace(":8700", f":{port}"))
+        _run_python(_replaced(_with_servers(block.text), ports))
     elif block.language == "toml":
         (folder / "predictq.toml").write_text(block.text, encoding="utf-8")
         load_settings(folder / "predictq.toml")
@@ -122,7 +124,7 @@ def _take(block: Block, folder: Path, port: int, stack: ExitStack) -> None:
             if "background" in block.words:
                 stack.enter_context(_running(command, folder))
             else:
-                _run_console(command, expected, port, fails="fails" in block.words)
+                _run_console(command, expected, ports, fails="fails" in block.words)
 
 
 def _with_servers(text: str) -> str:
@@ -160,20 +162,26 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
         yield "\n".join(lines[:length]), "\n".join(lines[length:])
 
 
-def _run_console(command: str, expected: str, port: int, *, fails: bool) -> None:
+def _run_console(command: str, expected: str, ports: Mapping[str, str], *, fails: bool) -> None:
     done = subprocess.run(
-        ["bash", "-c", command.replace(":8700", f":{port}")],
+        ["bash", "-c", _replaced(command, ports)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
         timeout=90,
     )
-    printed = done.stdout.replace(f":{port}", ":8700")
+    printed = _replaced(done.stdout, {taken: written for written, taken in ports.items()})
     assert (done.returncode != 0) == fails, f"`{command}` ended with {done.returncode}:\n{printed}"
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     same = doctest.OutputChecker().check_output(_plain(expected), _plain(printed), flags)
     assert same, f"`{command}` printed\n{printed}\nand not\n{expected}"
+
+
+def _replaced(text: str, ports: Mapping[str, str]) -> str:
+    for written, taken in ports.items():
+        text = text.replace(written, taken)
+    return text
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from tests.unit.sync.databases import DIALECTS, fresh_url
 from predictq.brokers import NO_HEADERS, Record
 from predictq.clock import wire_time
 from predictq.loop import Limits
-from predictq.messages import BATCH, PREDICTION, REQUEST, hash_of, new_request, prediction_id
+from predictq.messages import BATCH, PREDICTION, REQUEST, Callback, hash_of, new_request, prediction_id
 from predictq.names import Names
 from predictq_sync.database import Database
 from predictq_sync.ledger import Ledger
@@ -44,6 +44,7 @@ def request(
     now: float = NOW,
     deadline: float | None = None,
     metadata: dict[str, str] | None = None,
+    callback: Callback | None = None,
 ) -> Record:
     event = new_request(
         request_id=request_id,
@@ -53,6 +54,7 @@ def request(
         now=now,
         deadline=deadline,
         metadata=metadata,
+        callback=callback,
     )
     return record(NAMES.requests(endpoint), REQUEST.encode(event))
 

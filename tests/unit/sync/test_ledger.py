@@ -34,6 +34,7 @@ def test_a_request_becomes_a_queued_row(ledger: Ledger, database: Database) -> N
             "created_at": wire_time(NOW),
             "deadline": wire_time(NOW + 60),
             "completed_at": None,
+            "callback": None,
         }
     ]
 

@@ -30,6 +30,7 @@ from predictq.messages.prediction import (
 from predictq.messages.request import (
     REQUEST,
     REQUEST_TYPE,
+    Callback,
     DataRef,
     JobPlace,
     RequestCodec,
@@ -57,6 +58,7 @@ __all__ = [
     "SPECVERSION",
     "BatchData",
     "BatchEvent",
+    "Callback",
     "CancelEvent",
     "ChunkData",
     "ChunkEvent",

@@ -17,6 +17,7 @@ from predictq.messages.packed import PackedRows
 __all__ = [
     "REQUEST",
     "REQUEST_TYPE",
+    "Callback",
     "DataRef",
     "JobPlace",
     "RequestCodec",
@@ -44,6 +45,14 @@ class JobPlace(TypedDict):
     """As many as there are instances: so that who counts them need not read them."""
 
 
+class Callback(TypedDict):
+    """Where the end of a request is pushed to."""
+
+    url: str
+    events: NotRequired[list[str]]
+    """Those alone; all where it is absent."""
+
+
 class RequestData(TypedDict):
     """The body of a request."""
 
@@ -60,6 +69,7 @@ class RequestData(TypedDict):
     metadata: NotRequired[dict[str, str]]
     """The client's own labels, handed back with the result."""
     job: NotRequired[JobPlace]
+    callback: NotRequired[Callback]
 
 
 _HAS_INSTANCES: JsonDict = {
@@ -133,6 +143,7 @@ def new_request(
     key: str | None = None,
     deadline: float | None = None,
     metadata: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
 ) -> RequestEvent:
     """A request made at `now`; `now` and `deadline` are Unix seconds."""
     data: RequestData = {
@@ -143,6 +154,8 @@ def new_request(
     }
     if metadata:
         data["metadata"] = dict(metadata)
+    if callback is not None:
+        data["callback"] = callback
     event: RequestEvent = {
         "specversion": SPECVERSION,
         "id": request_id,

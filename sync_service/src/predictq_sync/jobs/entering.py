@@ -14,6 +14,7 @@ from predictq.names import endpoint_of
 from predictq_sync.skimming import time_or
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import chunks, job_requests, job_results, jobs
+from predictq_sync.webhooks.outbox import Outbox
 
 __all__ = ["JobEntries", "JobRequest", "Said"]
 
@@ -41,7 +42,8 @@ class Said(NamedTuple):
 class JobEntries:
     """Called within the transaction of the ledger."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, outbox: Outbox) -> None:
+        self._outbox = outbox
         insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
         self._insert_requests = BulkInsert(dialect, job_requests, JobRequest._fields, _first_stays)
         new = insert(jobs).values({name: bindparam(name) for name in ("id", "endpoint", "status", "created_at")})
@@ -114,7 +116,8 @@ class JobEntries:
                 connection.execute(self._plan, {**stub, "rows": data.get("rows", 0), "at": at})
             case "failed":
                 failed = {**stub, "status": "failed", "reason": data.get("reason", ""), "at": at}
-                connection.execute(self._fail, failed)
+                if connection.execute(self._fail, failed).rowcount:
+                    self._outbox.job(connection, data["job_id"], "failed", at)
 
     def _chunk(self, connection: Connection, event: ChunkEvent, at: str) -> None:
         data = event["data"]

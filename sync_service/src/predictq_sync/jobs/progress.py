@@ -15,6 +15,7 @@ from predictq_sync.cancelling import Cancelling
 from predictq_sync.database import Database
 from predictq_sync.jobs.tallying import tally
 from predictq_sync.tables import chunks, job_requests, jobs, requests
+from predictq_sync.webhooks.outbox import Outbox
 
 __all__ = ["JobProgress", "cancel_open_requests"]
 
@@ -41,6 +42,7 @@ class JobProgress:
     ) -> None:
         self._database = database
         self._cancel = Cancelling(database.dialect)
+        self._outbox = Outbox(database.dialect)
         self._clock = clock
         self._monotonic = monotonic
         self._due = float("-inf")
@@ -78,6 +80,7 @@ class JobProgress:
                 and settled == rows
                 and connection.execute(_COMPLETE, {"job": job_id, "now": now}).rowcount
             ):
+                self._outbox.job(connection, job_id, "completed", now)
                 log.info("job %s is completed: %d rows", job_id, rows)
 
     def _end(self, job_id: str) -> None:

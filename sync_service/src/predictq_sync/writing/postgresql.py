@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from predictq_sync.arrays import array_literal
 from predictq_sync.bodies import any_known
 from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
+from predictq_sync.rollup import NOTHING_FINISHED, Finished
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import predictions, requests
 from predictq_sync.writing.copying import NotNew, all_or_none, copy_into
@@ -37,7 +38,7 @@ class PostgresqlWriter(Writer):
             with all_or_none(connection) as attempt:
                 copy_into(connection, requests, REQUEST_COLUMNS, [(*row[:3], str(row.owed), *row[4:]) for row in rows])
             if attempt.succeeded:
-                return Entered(0, ())
+                return Entered(0, NOTHING_FINISHED)
         return super().enter(connection, rows, now)
 
     def store(self, connection: Connection, rows: Sequence[PredictionRow], hashes: Sequence[str], now: str) -> Stored:
@@ -50,19 +51,21 @@ class PostgresqlWriter(Writer):
         self._one_by_one = False
         return super().store(connection, rows, hashes, now)
 
-    def _answer(self, connection: Connection, rows: Sequence[PredictionRow], now: str) -> Sequence[str]:
+    def _answer(self, connection: Connection, rows: Sequence[PredictionRow], now: str) -> Finished:
         ids = {row.request_id for row in rows if row.visible}
         if len(ids) < sum(row.visible for row in rows):
             return super()._answer(connection, rows, now)
         sql = _INSERT_AND_COMPLETE.format(insert=self._insert_and_complete.sql(connection))
         arrays = [array_literal(column) for column in zip(*rows, strict=True)]
-        finished = connection.exec_driver_sql(sql, (*arrays, now)).scalars().all()
+        found = connection.exec_driver_sql(sql, (*arrays, now)).all()
+        finished = [row[0] for row in found]
         self._one_by_one = len(finished) == len(rows)
-        return [*finished, *self._roll_up(connection, ids.difference(finished), now)]
+        others = self._roll_up(connection, ids.difference(finished), now)
+        return Finished([*finished, *others.ids], others.called_back or any(row[1] for row in found))
 
 
-def _complete(connection: Connection, rows: Sequence[PredictionRow], hashes: Sequence[str], now: str) -> Sequence[str]:
-    """Lock and complete requests that wait for nothing but the one of these answers that is theirs; their ids.
+def _complete(connection: Connection, rows: Sequence[PredictionRow], hashes: Sequence[str], now: str) -> Finished:
+    """Lock and complete requests that wait for nothing but the one of these answers that is theirs.
 
     Raises NotNew where one of them is something else.
     """
@@ -75,9 +78,10 @@ def _complete(connection: Connection, rows: Sequence[PredictionRow], hashes: Seq
     if len(set(ids)) < len(rows):
         raise NotNew
     arrays = [array_literal(column) for column in zip(*given, strict=True)]
-    if connection.exec_driver_sql(_COMPLETE, (*arrays, now)).scalar_one() < len(rows):
+    completed, called_back = connection.exec_driver_sql(_COMPLETE, (*arrays, now)).one()
+    if completed < len(rows):
         raise NotNew
-    return ids
+    return Finished(ids, called_back)
 
 
 def _fields(row: PredictionRow) -> tuple[str | None, ...]:
@@ -102,9 +106,9 @@ WITH completed AS (
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, completed_at = %s
     WHERE known.owed = 1 AND known.status = 'queued' AND known.deployments ->> 0 = excluded.deployments ->> 0
         AND known.instances_hash = excluded.instances_hash AND known.endpoint = excluded.endpoint
-    RETURNING known.completed_at
+    RETURNING known.completed_at, known.callback
 )
-SELECT count(completed_at) FROM completed
+SELECT count(completed_at), count(callback) > 0 FROM completed
 """
 # Whoever is owed one answer alone is finished by it, without another look at the predictions. Nothing is inserted into
 # `requests`: the rows are there, and held.
@@ -114,5 +118,5 @@ INSERT INTO requests AS known (id, endpoint, deployments, owed, status, instance
 SELECT request_id, '', json_build_array(deployment), 1, status, '', '' FROM changed WHERE visible
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, completed_at = %s
 WHERE known.owed = 1 AND known.deployments ->> 0 = excluded.deployments ->> 0 AND known.status <> excluded.status
-RETURNING known.id
+RETURNING known.id, known.callback IS NOT NULL
 """

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, or_
 
 from predictq_sync.bodies import Body, bodies_of
 from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
-from predictq_sync.rollup import roll_up
+from predictq_sync.rollup import NOTHING_FINISHED, Finished, roll_up
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import predictions, requests
 
@@ -26,6 +26,7 @@ class RequestRow(NamedTuple):
     metadata: str | None
     created_at: str
     deadline: str | None
+    callback: str | None
 
 
 REQUEST_COLUMNS = RequestRow._fields
@@ -37,8 +38,8 @@ class Entered(NamedTuple):
 
     conflicts: int
     """Those whose id stands for other instances or another endpoint; nothing was written for them."""
-    finished: Sequence[str]
-    """Ids whose status changed: all their predictions had come before."""
+    finished: Finished
+    """Those all of whose predictions had come before."""
 
 
 class Stored(NamedTuple):
@@ -47,8 +48,7 @@ class Stored(NamedTuple):
     kept: Sequence[PredictionRow]
     """Those that answer what their request's id stands for, whether or not they were the first answer."""
     dropped: int
-    finished: Sequence[str]
-    """Ids whose status changed."""
+    finished: Finished
 
 
 class Writer:
@@ -93,20 +93,20 @@ class Writer:
         kept = [r for r, h in zip(rows, hashes, strict=True) if bodies[r.request_id] == (r.endpoint, h)]
         dropped = len(rows) - len(kept)
         if not kept:
-            return Stored(kept, dropped, ())
+            return Stored(kept, dropped, NOTHING_FINISHED)
         kept = _one_each(kept)
         if changed == len(ids) and not dropped:
             # Stubs all of them, which owe nothing yet.
             self._insert(connection, kept)
-            return Stored(kept, dropped, ())
+            return Stored(kept, dropped, NOTHING_FINISHED)
         return Stored(kept, dropped, self._answer(connection, kept, now))
 
-    def _answer(self, connection: Connection, rows: Sequence[PredictionRow], now: str) -> Sequence[str]:
-        """Insert them and roll up their requests, whose rows are held; the ids of those whose status changed."""
+    def _answer(self, connection: Connection, rows: Sequence[PredictionRow], now: str) -> Finished:
+        """Insert them and roll up their requests, whose rows are held."""
         self._insert(connection, rows)
         return self._roll_up(connection, {row.request_id for row in rows if row.visible}, now)
 
-    def _roll_up(self, connection: Connection, ids: Collection[str], now: str) -> Sequence[str]:
+    def _roll_up(self, connection: Connection, ids: Collection[str], now: str) -> Finished:
         return roll_up(connection, sorted(ids), now)
 
 
@@ -134,7 +134,7 @@ def _one_each(rows: list[PredictionRow]) -> list[PredictionRow]:
 
 def _unless_known(insert: Any) -> Insert:
     new = insert.excluded
-    written = ("deployments", "owed", "metadata", "created_at", "deadline")
+    written = ("deployments", "owed", "metadata", "created_at", "deadline", "callback")
     statement: Insert = insert.on_conflict_do_update(
         index_elements=[requests.c.id],
         set_={column: new[column] for column in written},

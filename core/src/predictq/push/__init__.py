@@ -1,0 +1,1 @@
+"""What all sides of a push share: its settings, events, targets, conditions and secrets."""

@@ -1,0 +1,1 @@
+"""Pushes: subscriptions, the outbox, and its dispatcher."""
