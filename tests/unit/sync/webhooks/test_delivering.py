@@ -4,7 +4,7 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from tests.unit.sync.conftest import prediction, request
@@ -22,8 +22,8 @@ from predictq_sync.webhooks.reading import DeliveryReader
 
 
 def spec(url: str, **options: object) -> WebhookSpec:
-    asked: Any = {"url": url, "events": [], "endpoint": None, "job": None, "when": None, "secret": None, **options}
-    return cast("WebhookSpec", asked)
+    plain: WebhookSpec = {"url": url, "events": [], "endpoint": None, "job": None, "when": None, "secret": None}
+    return cast("WebhookSpec", {**plain, **options})
 
 
 def keeper(pushing: Pushing, **options: float) -> WebhookKeeper:
