@@ -36,7 +36,12 @@ def run_prune(settings: Settings, *, older_than: str | None, dry_run: bool, as_j
     retention = settings.retention
     if older_than is not None:
         seconds = _seconds(older_than)
-        retention = RetentionSettings(requests_seconds=seconds, batches_seconds=seconds, dead_letters_seconds=seconds)
+        retention = RetentionSettings(
+            requests_seconds=seconds,
+            batches_seconds=seconds,
+            dead_letters_seconds=seconds,
+            completions_seconds=seconds,
+        )
     with opened(settings.database_url()) as database:
         pruned = prune(
             database,
