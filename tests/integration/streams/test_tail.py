@@ -220,7 +220,7 @@ def test_no_more_clients_follow_than_may_and_who_leaves_makes_room(site: Site) -
         with socket.create_connection(gateway.url.removeprefix("http://").split(":")) as connection:  # type: ignore[arg-type]
             connection.settimeout(DEADLINE_SECONDS)
             connection.sendall(f"GET {TAIL} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
-            return connection.recv(15).endswith(b"200")
+            return connection.recv(12).endswith(b"200")
 
     eventually(lambda: there_is_room() and there_is_room())
 
