@@ -15,7 +15,7 @@ SUBMITTED = 120
 
 
 def taken(stream: ResultStream, count: int) -> list[Result]:
-    return [result for result, _ in zip(stream, range(count), strict=False)]
+    return [result for _, result in zip(range(count), stream, strict=False)]
 
 
 def test_a_killed_gateway_leaves_no_gap_and_no_double(

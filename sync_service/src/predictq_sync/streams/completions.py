@@ -12,8 +12,8 @@ from predictq_sync.tables import completions
 
 __all__ = ["START", "CompletionLog", "Following", "Position"]
 
-ROWS = 50
-"""Read at a time, each of at most some hundred ids."""
+ROWS = 25
+"""Read at a time, each of at most a thousand ids."""
 _POSITION = re.compile(r"(\d{1,18})-(\d{1,18})-(\d{1,6})", re.ASCII)
 
 

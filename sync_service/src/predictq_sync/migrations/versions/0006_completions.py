@@ -22,3 +22,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("completions_in_order", "completions", ["endpoint", "transaction_id", "number"])
+    if on_postgresql:
+        # Ids shrink by a quarter, for three times the time of the whole insert.
+        op.execute("ALTER TABLE completions ALTER COLUMN ids SET STORAGE EXTERNAL")
