@@ -11,13 +11,14 @@ from tests.conftest import Installation, eventually
 from predictq_producers import AsyncClient, Client
 from predictq_producers.client import FellBehind, NotFound, Rejected, Result, ResultStream
 
-SUBMITTED = 120
+SUBMITTED = 60
 
 
 def taken(stream: ResultStream, count: int) -> list[Result]:
     return [result for _, result in zip(range(count), stream, strict=False)]
 
 
+@pytest.mark.timeout(300)
 def test_a_killed_gateway_leaves_no_gap_and_no_double(
     client: Client, site: Installation, gateway: Callable[[], psutil.Process]
 ) -> None:
