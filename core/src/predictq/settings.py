@@ -57,6 +57,14 @@ class GatewaySettings(Section):
     """Upper bound of `Prefer: wait` and `?wait=`."""
     poll_seconds: Seconds = 1.0
     """How often a waiter reads the database again when no announcement comes."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Clients that follow events at a time; beyond it 503."""
+    heartbeat_seconds: Seconds = 15.0
+    """How often a stream without events sends a comment, so that nobody in between takes it for dead."""
+    stream_send_seconds: Seconds = 60.0
+    """How long a stream waits for a client that reads nothing; then it ends."""
+    job_progress_seconds: Seconds = 1.0
+    """How often the stream of a job looks, and at most tells, how far it is."""
 
     @property
     def url(self) -> str:
@@ -115,6 +123,8 @@ class RetentionSettings(Section):
     """Of dead letters, redriven or not."""
     deliveries_seconds: Seconds = 30 * DAY
     """Of deliveries, whatever became of them: longer than `push.schedule_seconds` in all."""
+    completions_seconds: Seconds = DAY
+    """Of the order in which requests were completed: how long after a cut the stream of an endpoint can be resumed."""
 
 
 class LogSettings(Section):

@@ -46,6 +46,7 @@ def run_prune(settings: Settings, *, older_than: str | None, dry_run: bool, as_j
             batches_seconds=seconds,
             dead_letters_seconds=seconds,
             deliveries_seconds=seconds,
+            completions_seconds=seconds,
         )
     with opened(settings.database_url()) as database:
         pruned = prune(

@@ -20,6 +20,7 @@ from predictq_sync.prediction_rows import PredictionRow
 from predictq_sync.rollup import NOTHING_FINISHED
 from predictq_sync.skimming import skim_emitted, time_or
 from predictq_sync.statements import BulkInsert, Insert
+from predictq_sync.streams.recording import CompletionRecorder
 from predictq_sync.tables import batches
 from predictq_sync.webhooks.outbox import Outbox
 from predictq_sync.writing import Stored, writer_of
@@ -74,6 +75,7 @@ class Store:
             self._place_of[names.predictions(name)] = (name, True)
             self._place_of[names.shadow_predictions(name)] = (name, False)
         self._writer = writer_of(database.dialect)
+        self._record_completions = CompletionRecorder(database.dialect)
         self._threads = ThreadPoolExecutor(1, "store") if self._writer.connections > 1 else None
         self._insert_batches = BulkInsert(database.dialect, batches, BATCH_COLUMNS, _first_stays)
 
@@ -145,6 +147,8 @@ class Store:
         with self._database.write() as connection:
             if part.rows:
                 stored = self._writer.store(connection, part.rows, part.hashes, part.now)
+                endpoint_of = {row.request_id: row.endpoint for row in stored.kept}
+                self._record_completions(connection, stored.finished.ids, endpoint_of, part.now)
             if part.batch_rows:
                 self._insert_batches(connection, part.batch_rows)
             pushes = self._outbox.requests(connection, stored.finished, part.now)

@@ -32,6 +32,7 @@ __all__ = [
     "result_call",
     "results_call",
     "source_call",
+    "stream_call",
     "submit_body",
     "submit_call",
     "upload_call",
@@ -137,6 +138,12 @@ def result_call(request_id: str, *, hold_seconds: float = 0.0) -> Call:
     query = {"wait": f"{hold_seconds:.3f}"} if hold_seconds > 0 else {}
     path = f"/v1/predictions/{quote(request_id, safe='')}"
     return Call(method="GET", path=path, query=query, hold_seconds=hold_seconds)
+
+
+def stream_call(endpoint: str, cursor: str | None) -> Call:
+    """Follow an endpoint, from a place in its stream or from now on."""
+    headers = {"accept": "text/event-stream"} | ({} if cursor is None else {"last-event-id": cursor})
+    return Call(method="GET", path=f"/v1/endpoints/{quote(endpoint, safe='')}/events", headers=headers)
 
 
 def cancel_call(request_id: str) -> Call:
