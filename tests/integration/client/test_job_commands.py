@@ -6,11 +6,14 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import pyarrow.parquet as pq
 import pytest
+from tests.beside import running
 from tests.conftest import Installation
 from tests.servers.ports import free_port
 
@@ -60,13 +63,22 @@ def test_a_file_is_submitted_waited_for_and_its_results_written(run: Run, tmp_pa
     assert json.loads(shown.stdout)["source"] == "good.csv"
 
 
+def all_of(terminal: int) -> str:
+    """What is written to a terminal until nobody has it open: a bar that nobody reads waits for ever."""
+    pieces = []
+    with suppress(OSError):
+        while piece := os.read(terminal, 1 << 16):
+            pieces.append(piece)
+    return b"".join(pieces).decode()
+
+
 def test_on_a_terminal_there_is_a_live_bar(run: Run) -> None:
     seen, terminal = pty.openpty()
     try:
-        done = run("submit", "sums", "good.csv", "--keep", "id", stderr=terminal)
-        written = os.read(seen, 1 << 20).decode()
+        with running(partial(all_of, seen), stop=partial(os.close, terminal)) as [reading]:
+            done = run("submit", "sums", "good.csv", "--keep", "id", stderr=terminal)
+        written = reading.result()
     finally:
-        os.close(terminal)
         os.close(seen)
     assert done.returncode == 0, written
     assert "sums completed" in written
