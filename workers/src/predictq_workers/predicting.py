@@ -67,7 +67,7 @@ class Predicting:
         works, inputs, verdicts, referring = self._selection.select(records, self._clock())
         also: list[Message] = []
         count = inputs.count
-        # First, for only they may be told to come again; and one by one, so that no two are in memory at once.
+        # First, so that with the storage away nothing was predicted in vain; one by one, for each may be large.
         for work in referring:
             count += self._serve_referring(work, verdicts, also)
         if count:
