@@ -31,7 +31,8 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 COPY --from=build /opt/predictq /opt/predictq
 COPY --from=build /project /srv/predictq
 ENV PATH=/opt/predictq/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    PREDICTQ_JOBS__STORAGE=file:///var/lib/predictq/storage
 WORKDIR /srv/predictq
 USER 10001:10001
 ENTRYPOINT ["predictq", "worker"]

@@ -12,9 +12,20 @@ from typing import IO, Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from predictq.errors import MissingExtra
-from predictq.messages import ChunkForm
+from predictq.messages import ChunkForm, NumberType
 
-__all__ = ["CELLS", "NUMBER", "REFUSED", "ChunkRows", "Refusal", "cell_value", "read_chunk", "write_table"]
+__all__ = [
+    "CELLS",
+    "NUMBER",
+    "REFUSED",
+    "ChunkNumbers",
+    "ChunkRows",
+    "Refusal",
+    "cell_value",
+    "read_chunk",
+    "read_numbers",
+    "write_table",
+]
 
 REFUSED = b"predictq.refused"
 """Metadata of the schema: a JSON list of [place, reason, text]."""
@@ -45,6 +56,21 @@ class ChunkRows(NamedTuple):
     refused: Mapping[int, Refusal]
 
 
+class ChunkNumbers(NamedTuple):
+    """The rows of a chunk whose features are numbers, as columns."""
+
+    types: Sequence[NumberType]
+    columns: Sequence[memoryview]
+    """The bytes of each, little-endian, eight a row."""
+    places: Sequence[int]
+    refused: Mapping[int, Refusal]
+    """As in `ChunkRows`."""
+
+    def slice(self, start: int, stop: int) -> Sequence[memoryview]:
+        """The bytes of some rows in a row."""
+        return [column[start * 8 : stop * 8] for column in self.columns]
+
+
 def read_chunk(stream: IO[bytes], form: ChunkForm, columns: Sequence[str] | None = None) -> ChunkRows:
     """All rows of a chunk, of a table only these columns."""
     return _table(stream, columns) if form == "arrow" else _lines(stream)
@@ -61,6 +87,27 @@ def write_table(stream: IO[bytes], table: Any, refused: Sequence[tuple[int, str,
         writer.write_table(table)
 
 
+def read_numbers(stream: IO[bytes], columns: Sequence[str]) -> ChunkNumbers | None:
+    """These columns of a table, if there is any and each is made of finite numbers and nothing else; None where
+    `read_chunk` must look at the values."""
+    pa = _pyarrow()
+    table, refused = _opened(stream)
+    types: list[NumberType] = []
+    values: list[memoryview] = []
+    if not columns or not table.num_rows or any(_is_cells(table.schema.field(name)) for name in columns):
+        return None
+    for name in columns:
+        column = table.column(name)
+        kind: NumberType = "float64" if pa.types.is_floating(column.type) else "int64"
+        fits = kind == "float64" or (pa.types.is_integer(column.type) and column.type != pa.uint64())
+        if not fits or column.null_count or (kind == "float64" and not _all_finite(column)):
+            return None
+        numbers = column.cast(pa.type_for_alias(kind)).combine_chunks()
+        types.append(kind)
+        values.append(memoryview(numbers.buffers()[1])[numbers.offset * 8 : (numbers.offset + len(numbers)) * 8])
+    return ChunkNumbers(types, values, _places(table.num_rows, refused), refused)
+
+
 def _lines(stream: IO[bytes]) -> ChunkRows:
     places: list[int] = []
     rows: list[Any] = []
@@ -75,13 +122,8 @@ def _lines(stream: IO[bytes]) -> ChunkRows:
 
 
 def _table(stream: IO[bytes], columns: Sequence[str] | None) -> ChunkRows:
-    table = _pyarrow().ipc.open_file(stream).read_all()
-    found: list[tuple[int, str, str]] = from_json((table.schema.metadata or {}).get(REFUSED, b"[]"))
-    refused = {place: Refusal(reason, text) for place, reason, text in found}
-    total = table.num_rows + len(refused)
-    places: Sequence[int] = range(total)
-    if refused:
-        places = [place for place in range(total) if place not in refused]
+    table, refused = _opened(stream)
+    places = _places(table.num_rows, refused)
     if columns is not None:
         table = table.select(list(columns))
     names = list(table.column_names)
@@ -97,12 +139,33 @@ def _table(stream: IO[bytes], columns: Sequence[str] | None) -> ChunkRows:
     return ChunkRows(names, places, rows, refused)
 
 
+def _opened(stream: IO[bytes]) -> tuple[Any, dict[int, Refusal]]:
+    table = _pyarrow().ipc.open_file(stream).read_all()
+    found: list[tuple[int, str, str]] = from_json((table.schema.metadata or {}).get(REFUSED, b"[]"))
+    return table, {place: Refusal(reason, text) for place, reason, text in found}
+
+
+def _places(rows: int, refused: Mapping[int, Refusal]) -> Sequence[int]:
+    total = rows + len(refused)
+    return [place for place in range(total) if place not in refused] if refused else range(total)
+
+
+def _is_cells(field: Any) -> bool:
+    return bool(field.metadata and CELLS in field.metadata)
+
+
+def _all_finite(column: Any) -> bool:
+    import pyarrow.compute as pc  # noqa: PLC0415 - an extra
+
+    return bool(pc.all(pc.is_finite(column)).as_py())
+
+
 def _values(field: Any, column: Any) -> list[Any]:
     pa = _pyarrow()
     import pyarrow.compute as pc  # noqa: PLC0415 - an extra
 
     kind = field.type
-    if field.metadata and CELLS in field.metadata:
+    if _is_cells(field):
         return [None if text is None else cell_value(text) for text in column.to_pylist()]
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type

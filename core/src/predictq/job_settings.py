@@ -15,7 +15,8 @@ class JobSettings(Section):
 
     storage: str = "file://var/storage"
     """Where uploads and what jobs are cut into are kept: an fsspec URL that every process reaches, such as
-    `file:///srv/predictq` on a shared disk, or `s3://bucket/folder`."""
+    `file:///srv/predictq` on a shared disk, or `s3://bucket/folder`. Once it is set, requests that are too large for a
+    message go there too: `[claim_check]`."""
     storage_options: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Options of the storage's adapter, as fsspec's own documentation names them. For secrets."""
     sources: tuple[str, ...] = ()
@@ -33,6 +34,9 @@ class JobSettings(Section):
     """Rows that one cutter turns into requests at a time."""
     request_rows: Annotated[int, Field(ge=1, le=100_000)] = 500
     """Rows that one request holds, at most; never more than the endpoint's `max_instances`."""
+    packed_requests: bool = True
+    """Rows that are all numbers travel as columns of them (docs/messages.md), which costs a tenth. Off where a worker
+    that is not predictq's reads the requests."""
     max_waiting_requests: Annotated[int, Field(ge=1)] = 200
     """While a deployment has more requests of jobs before it, no chunk is cut."""
     grace_seconds: Seconds = 30.0

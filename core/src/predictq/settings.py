@@ -24,6 +24,7 @@ from predictq.settings_errors import explain, explain_json, misspelt_variables
 
 __all__ = [
     "CONFIG_NAME",
+    "ClaimCheckSettings",
     "DeploymentSettings",
     "EndpointSettings",
     "GatewaySettings",
@@ -56,6 +57,14 @@ class GatewaySettings(Section):
     """Upper bound of `Prefer: wait` and `?wait=`."""
     poll_seconds: Seconds = 1.0
     """How often a waiter reads the database again when no announcement comes."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Clients that follow events at a time; beyond it 503."""
+    heartbeat_seconds: Seconds = 15.0
+    """How often a stream without events sends a comment, so that nobody in between takes it for dead."""
+    stream_send_seconds: Seconds = 60.0
+    """How long a stream waits for a client that reads nothing; then it ends."""
+    job_progress_seconds: Seconds = 1.0
+    """How often the stream of a job looks, and at most tells, how far it is."""
 
     @property
     def url(self) -> str:
@@ -89,6 +98,16 @@ class SyncSettings(Section):
     """After SIGTERM, how long the commit in hand may take."""
 
 
+class ClaimCheckSettings(Section):
+    """Requests that are too large for a message: their instances wait in `jobs.storage`, and the message says where.
+    It needs `jobs.storage` to be set, to a place that gateways, workers and the sync service reach."""
+
+    above_bytes: Annotated[int, Field(ge=1024)] | None = None
+    """Size of a message above which its instances are taken out; without it, the broker's limit less 64 KiB."""
+    max_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024**2
+    """Of the instances of such a request, as JSON; above it 413. By HTTP `gateway.max_body_bytes` is a bound too."""
+
+
 class RetentionSettings(Section):
     """How long things are kept; `predictq db prune` and the sync service enforce it."""
 
@@ -104,6 +123,8 @@ class RetentionSettings(Section):
     """Of dead letters, redriven or not."""
     deliveries_seconds: Seconds = 30 * DAY
     """Of deliveries, whatever became of them: longer than `push.schedule_seconds` in all."""
+    completions_seconds: Seconds = DAY
+    """Of the order in which requests were completed: how long after a cut the stream of an endpoint can be resumed."""
 
 
 class LogSettings(Section):
@@ -196,6 +217,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     sync: SyncSettings = SyncSettings()
     jobs: JobSettings = JobSettings()
+    claim_check: ClaimCheckSettings = ClaimCheckSettings()
     push: PushSettings = PushSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
@@ -224,6 +246,15 @@ class Settings(BaseSettings):
     def _check_broker_options(self) -> Self:
         if self.broker_options and self.broker.partition(":")[0] in ("sqlite", "memory"):
             raise ValueError("broker_options: the embedded broker has none")
+        return self
+
+    @model_validator(mode="after")
+    def _check_claim_check(self) -> Self:
+        check = self.claim_check
+        if check.above_bytes is not None and not self.has_storage:
+            raise ValueError("claim_check.above_bytes: is for where jobs.storage is set, which it is not")
+        if check.above_bytes is not None and check.above_bytes > check.max_bytes:
+            raise ValueError(f"claim_check.above_bytes: is above max_bytes, which is {check.max_bytes}")
         return self
 
     @model_validator(mode="after")
@@ -288,6 +319,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database's URL, its path absolute where it is a file."""
         return _anchored(self.database, self.folder)
+
+    @property
+    def has_storage(self) -> bool:
+        """Whether somebody has said where the storage is; the default is a folder that other machines do not reach."""
+        return "storage" in self.jobs.model_fields_set
 
     def storage_url(self) -> str:
         """The storage's URL, its path absolute where it is a folder of this machine."""

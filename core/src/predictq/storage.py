@@ -7,7 +7,7 @@ renamed; of other storages an object that appears when it is closed.
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -56,7 +56,7 @@ class Storage:
             return
         with _told(self.url):
             path = self._root.joinpath(*parts)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
             try:
                 with unfinished.open("xb") as stream:
@@ -84,6 +84,22 @@ class Storage:
             if self._root is not None:
                 return self._root.joinpath(*parts).exists()
             return bool(filesystem_of(self.url, self._options).exists(self.url_of(*parts)))
+
+    @property
+    def is_mounted(self) -> bool:
+        """False where it is a folder that is not there, so that nothing can be said about its files."""
+        return self._root is None or self._root.is_dir()
+
+    def names(self, *parts: str) -> Sequence[str]:
+        """Names of what lies directly in a folder; none where there is no such folder. Raises StorageUnavailable."""
+        with _told(self.url), suppress(FileNotFoundError):
+            if self._root is not None:
+                return [each.name for each in self._root.joinpath(*parts).iterdir()]
+            filesystem = filesystem_of(self.url, self._options)
+            filesystem.invalidate_cache()
+            found = filesystem.ls(self.url_of(*parts), detail=False)
+            return [path.rstrip("/").rpartition("/")[2] for path in found]
+        return ()
 
     def delete(self, *parts: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
@@ -119,6 +135,14 @@ def _discard(stream: Any) -> None:
         stream.discard()
     with suppress(AttributeError):
         stream.closed = True  # else it would be tried once more when it is collected
+
+
+def _make_folder(folder: Path) -> None:
+    """Create it and those that it lies in, so that a power failure leaves them where what is in them is promised."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.routes import add_event_route
 from predictq_producers.events.rules import Rules
 from predictq_producers.events.taking import Taker
@@ -38,6 +39,7 @@ from predictq_sync.jobs.routes import add_job_routes
 from predictq_sync.lookup import Lookup
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
+from predictq_sync.streams.routes import add_stream_routes, tails_of
 from predictq_sync.waiting import CommitHandler, Waiting
 from predictq_sync.webhooks.delivery_routes import add_delivery_routes
 from predictq_sync.webhooks.keeping import WebhookKeeper
@@ -48,7 +50,8 @@ __all__ = ["Gateway"]
 
 DESCRIPTION = """
 Machine-learning models behind a message queue. Submit a request; it is accepted once the broker holds it durably. Read
-its predictions when they are there: by polling, or by waiting (`Prefer: wait=N` on the submit, `?wait=N` on the read).
+its predictions when they are there: by polling, by waiting (`Prefer: wait=N` on the submit, `?wait=N` on the read), or
+by following events (Server-Sent Events at `…/events`).
 """
 
 log = logging.getLogger(__name__)
@@ -65,14 +68,16 @@ class Gateway:
         self.mistake: UserMistake | None = None
         """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
+        self._payload_writer = PayloadWriter()
         storage = Storage(settings.storage_url(), settings.jobs.storage_options)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
+        self._tails = tails_of(database, reader, limits)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
             name="commits",
             broker=broker,
             subscription=Subscription(topics=(names.commits,), member=member_name()),
-            handler=CommitHandler(self._waiting),
+            handler=CommitHandler(self._waiting, self._tails.wake),
         )
         self.app = FastAPI(
             title="predictq",
@@ -88,6 +93,7 @@ class Gateway:
             self.app.router,
             makers,
             self.publisher,
+            self._payload_writer,
             self._waiting,
             max_body_bytes=limits.max_body_bytes,
             max_wait_seconds=limits.max_wait_seconds,
@@ -106,6 +112,7 @@ class Gateway:
             self.app.router,
             Taker(makers, Rules(settings.rules, job_maker)),
             self.publisher,
+            self._payload_writer,
             max_body_bytes=limits.max_body_bytes,
         )
         add_job_submit_route(
@@ -126,14 +133,25 @@ class Gateway:
             endpoints=settings.endpoints,
         )
         add_delivery_routes(self.app.router, DeliveryReader(database))
+        add_stream_routes(
+            self.app.router,
+            lookup,
+            self._waiting,
+            find_job,
+            job_reader,
+            self._tails,
+            endpoints=makers,
+            settings=limits,
+        )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         install_problems(self.app)
         describe_problems(self.app)
 
     def release(self) -> None:
-        """Answer everyone who waits for a result at once: the server is about to stop."""
+        """Let everyone go who waits for a result or follows events: the server is about to stop."""
         self._waiting.close()
+        self._tails.close()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -147,6 +165,7 @@ class Gateway:
             self.release()
             starting.cancel()
             stop.set()
+            await self._payload_writer.close()
             await self.publisher.close()
             if listener.is_alive():
                 await asyncio.to_thread(listener.join)

@@ -28,6 +28,7 @@ from predictq_producers.publishing import Busy, Stopping
 from predictq_producers.refusals import Fault, Refused, pointer
 from predictq_sync.jobs.finding import NoSuchJob
 from predictq_sync.lookup import NotInLedger
+from predictq_sync.streams.sse import TooManyStreams
 from predictq_sync.webhooks.keeping import CannotChange
 
 __all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "install_problems", "problem"]
@@ -40,6 +41,7 @@ UNAVAILABLE: dict[type[Unavailable], str] = {
     Busy: "too many requests wait for the broker; send it again in a moment",
     Stopping: "the gateway is stopping; send it again",
     NotInLedger: "the request is not in the ledger yet; cancel it again in a moment",
+    TooManyStreams: "too many clients follow events already; try again in a moment, or ask with ?wait=N",
     PublishError: "the broker is not known to hold the request; send it again",
     BrokerUnavailable: "the broker is away; try again in a moment",
     DatabaseUnavailable: "the database is away; try again in a moment",

@@ -60,6 +60,8 @@ class Intake:
             prepared = maker.prepare(submission, request_id, now)
         except Refused as error:
             return Dead(error.reason)
+        if prepared.payload is not None:
+            prepared.payload.write()
         message = prepared.message
         return Done([message if message.key is not None else message._replace(key=record.key)])
 

@@ -135,8 +135,8 @@ SUBMIT_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     400: {"description": "No JSON, or a header that cannot be read."},
     404: {"description": "No such endpoint."},
-    413: {"description": "A larger body, or more instances, than the endpoint takes."},
+    413: {"description": "A larger body, or more or larger instances, than the endpoint takes."},
     415: {"description": "Not `application/json`."},
     422: {"description": "Instances that do not fit, or a key used with another body."},
-    503: {"description": "The broker is away, or too much waits for it; try again after `Retry-After`."},
+    503: {"description": "Broker or storage is away, or too much waits for it; try again after `Retry-After`."},
 }

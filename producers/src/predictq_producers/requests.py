@@ -20,8 +20,10 @@ from predictq.messages import (
     source_of,
 )
 from predictq.names import Names
+from predictq.payloads import Payload
 from predictq.push.callbacks import CallbackCheck, WrongCallback
 from predictq.settings import EndpointSettings, Settings
+from predictq_producers.claim_check import ClaimCheck, claim_check
 from predictq_producers.parsing import check_values, parse_json
 from predictq_producers.refusals import MAX_FAULTS, Fault, Refused, pointer
 from predictq_producers.schemas import InputCheck, input_check
@@ -58,6 +60,13 @@ class Prepared(NamedTuple):
     id: str
     instances_hash: str
     message: Message
+    payload: Payload | None = None
+    """What is to be written before, where the message only refers to its instances."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of it, wherever they go."""
+        return len(self.message.value) + (0 if self.payload is None else len(self.payload.data))
 
 
 class RequestMaker:
@@ -73,6 +82,7 @@ class RequestMaker:
         callbacks: CallbackCheck,
         names: Names,
         max_bytes: int,
+        claim_check: ClaimCheck | None,
     ) -> None:
         self.endpoint = endpoint
         self.check = check
@@ -81,6 +91,8 @@ class RequestMaker:
         self._callbacks = callbacks
         self.max_bytes = max_bytes
         """Of one request as a message."""
+        self._claim_check = claim_check
+        self._above_bytes = max_bytes if claim_check is None else claim_check.above_bytes
         self._topic = names.requests(endpoint)
         self._bulk_topic = names.bulk(endpoint)
 
@@ -137,7 +149,10 @@ class RequestMaker:
         raise Refused(422, f"the instances do not fit endpoint {self.endpoint!r}", self._faults(instances))
 
     def prepare(self, submission: Submission, request_id: str, now: float) -> Prepared:
-        """The request as a message. Raises Refused: no one would answer it, or it is too large for the broker."""
+        """The request as a message, without its instances where they are too large for it.
+
+        Raises Refused: no one would answer it, or it is too large altogether.
+        """
         event = new_request(
             request_id=request_id,
             endpoint=self.endpoint,
@@ -153,17 +168,15 @@ class RequestMaker:
         # Infinity comes out of the encoder as a bare word; a walk finds its place, or that it is part of a text.
         if b"Infinity" in value or b"NaN" in value:
             check_values(submission.instances, "instances")
-        if len(value) > self.max_bytes:
-            raise Refused(
-                413,
-                f"the request is {len(value)} bytes long, the broker takes {self.max_bytes}",
-                [Fault("/instances", "fewer or smaller instances would be right; send several requests")],
-            )
+        payload = None
+        if len(value) > self._above_bytes:
+            value, payload = self._without_instances(event, len(value), now)
         key = submission.key.encode() if submission.key is not None else None
-        return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key))
+        return Prepared(request_id, event["data"]["instances_hash"], Message(self._topic, value, key), payload)
 
-    def prepare_rows(self, instances: bytes, job: JobPlace, request_id: str, now: float) -> Message:
-        """Rows of a job's file, checked and encoded already, for the topic of those that may wait.
+    def prepare_rows(self, rows: bytes, job: JobPlace, request_id: str, now: float, *, packed: bool = False) -> Message:
+        """Rows of a job's file for the topic of those that may wait, checked already: the JSON of instances or, with
+        `packed`, of columns.
 
         Raises Refused where no one would answer.
         """
@@ -175,13 +188,29 @@ class RequestMaker:
             "time": wire_time(now),
             "data": {
                 "endpoint": self.endpoint,
-                "instances": [],
                 "deployments": self._owed(request_id),
-                "instances_hash": hashlib.sha256(instances).hexdigest(),
+                "instances_hash": hashlib.sha256(rows).hexdigest(),
                 "job": job,
             },
         }
-        return Message(self._bulk_topic, encode_rows(event, instances))
+        return Message(self._bulk_topic, encode_rows(event, rows, "packed" if packed else "instances"))
+
+    def _without_instances(self, event: RequestEvent, size: int, now: float) -> tuple[bytes, Payload]:
+        if self._claim_check is None:
+            cure = "or jobs.storage set to where gateways and workers both reach it, so that they are kept there"
+            raise Refused(
+                413,
+                f"the request is {size} bytes long, the broker takes {self.max_bytes}",
+                [Fault("/instances", f"fewer or smaller ones would be right; send several requests, {cure}")],
+            )
+        value, payload = self._claim_check.take_out(event, now)
+        if len(value) > self.max_bytes:
+            raise Refused(
+                413,
+                f"the request is {len(value)} bytes long without its instances, the broker takes {self.max_bytes}",
+                [Fault("/metadata", "fewer or smaller labels would be right")],
+            )
+        return value, payload
 
     def _callback(self, value: Any) -> Callback | None:
         if value is None:
@@ -212,8 +241,10 @@ class RequestMaker:
 
 
 def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, RequestMaker]:
-    """A maker for each endpoint. Raises SettingsError where an endpoint's `input` is broken."""
+    """A maker for each endpoint. Raises SettingsError where an endpoint's `input` or `claim_check` is broken."""
     names = Names(settings.prefix)
+    max_bytes = max_message_bytes - RESERVED_BYTES
+    check = claim_check(settings, max_bytes=max_bytes)
     callbacks = CallbackCheck(settings.push)
     return {
         endpoint: RequestMaker(
@@ -223,7 +254,8 @@ def request_makers(settings: Settings, *, max_message_bytes: int) -> dict[str, R
             check=input_check(settings, endpoint),
             callbacks=callbacks,
             names=names,
-            max_bytes=max_message_bytes - RESERVED_BYTES,
+            max_bytes=max_bytes,
+            claim_check=check,
         )
         for endpoint, spec in settings.endpoints.items()
     }

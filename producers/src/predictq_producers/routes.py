@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from predictq.ids import new_id
 from predictq_producers.bodies import read_body
+from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.deriving import keyed_id
 from predictq_producers.headers import Preferences, check_content_type, idempotency_key, preferences
 from predictq_producers.keyed import KeyedSubmits
@@ -45,6 +46,7 @@ def add_submit_route(
     router: APIRouter,
     makers: Mapping[str, RequestMaker],
     publisher: Publisher,
+    writer: PayloadWriter,
     results: Results,
     *,
     max_body_bytes: int,
@@ -59,9 +61,14 @@ def add_submit_route(
     async def accept(prepared: Prepared, *, with_key: bool) -> bool:
         """Return once the broker holds the request durably; whether it was published now, not before."""
         if with_key:
-            return await keyed.submit(prepared.id, prepared.instances_hash, lambda: publisher.publish(prepared.message))
-        await publisher.publish(prepared.message)
+            return await keyed.submit(prepared.id, prepared.instances_hash, lambda: publish(prepared))
+        await publish(prepared)
         return True
+
+    async def publish(prepared: Prepared) -> None:
+        if prepared.payload is not None:
+            await writer.write([prepared.payload])
+        await publisher.publish(prepared.message)
 
     async def submit(endpoint: str, request: Request) -> Response:
         """Accepted means that the broker holds the request durably; `GET` its `Location` for the result.

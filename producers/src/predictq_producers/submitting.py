@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 from predictq.brokers.port import Producer
-from predictq.errors import BrokerUnavailable, Unavailable, UserMistake
+from predictq.errors import BrokerUnavailable, StorageUnavailable, Unavailable, UserMistake
 from predictq.ids import new_id
 from predictq_producers.files import Format, Row, read_rows
 from predictq_producers.parsing import check_values
@@ -74,14 +74,18 @@ class FileSubmit:
     def publish(self, producer: Producer) -> Iterator[Sequence[Submitted]]:
         """Publish all, a batch at a time; what is yielded is durable.
 
-        Raises BrokerUnavailable, which tells how many were submitted before.
+        Raises BrokerUnavailable or StorageUnavailable, which tell how many were submitted before.
         """
         done = 0
         for batch in self._batches():
             try:
+                for prepared, _ in batch:
+                    if prepared.payload is not None:
+                        prepared.payload.write()
                 producer.publish([prepared.message for prepared, _ in batch])
             except Unavailable as error:
-                raise BrokerUnavailable(f"{error}; {done} requests were submitted before") from error
+                kind = StorageUnavailable if isinstance(error, StorageUnavailable) else BrokerUnavailable
+                raise kind(f"{error}; {done} requests were submitted before") from error
             done += len(batch)
             yield [Submitted(prepared.id, rows[0].place, len(rows)) for prepared, rows in batch]
 
@@ -91,7 +95,7 @@ class FileSubmit:
         for rows in self._requests():
             prepared = self._prepared(rows)
             batch.append((prepared, rows))
-            size += len(prepared.message.value)
+            size += prepared.size
             if len(batch) >= MAX_BATCH or size >= MAX_BATCH_BYTES:
                 yield batch
                 batch, size = [], 0

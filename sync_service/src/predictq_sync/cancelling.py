@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from predictq_sync.prediction_rows import PREDICTION_COLUMNS, PredictionRow, first_terminal_wins
 from predictq_sync.rollup import roll_up
 from predictq_sync.statements import BulkInsert
+from predictq_sync.streams.recording import CompletionRecorder
 from predictq_sync.tables import predictions
 from predictq_sync.webhooks.outbox import Outbox
 
@@ -22,6 +23,7 @@ class Cancelling:
     def __init__(self, dialect: str) -> None:
         self._insert = BulkInsert(dialect, predictions, PREDICTION_COLUMNS, first_terminal_wins)
         self._outbox = Outbox(dialect)
+        self._record_completions = CompletionRecorder(dialect)
 
     def __call__(self, connection: Connection, owed: Iterable[Owed], now: str) -> int:
         """Cancel those that are open and roll their requests up; how many were open.
@@ -35,7 +37,9 @@ class Cancelling:
         if not rows:
             return 0
         cancelled = self._insert(connection, rows)
-        self._outbox.requests(connection, roll_up(connection, _ids(rows), now), now)
+        finished = roll_up(connection, _ids(rows), now)
+        self._record_completions(connection, finished.ids, {row.request_id: row.endpoint for row in rows}, now)
+        self._outbox.requests(connection, finished, now)
         return cancelled
 
 

@@ -18,6 +18,7 @@ from predictq_sync.jobs.entering import JobEntries, JobRequest, Said
 from predictq_sync.jobs.progress import JobProgress
 from predictq_sync.rollup import NOTHING_FINISHED
 from predictq_sync.skimming import skim_request, time_or
+from predictq_sync.streams.recording import CompletionRecorder
 from predictq_sync.watermark import Watermark
 from predictq_sync.webhooks.outbox import Outbox
 from predictq_sync.writing import Entered, RequestRow, writer_of
@@ -56,6 +57,7 @@ class Ledger:
         self._jobs = JobEntries(database.dialect, self._outbox)
         self._progress = JobProgress(database, clock=clock)
         self._writer = writer_of(database.dialect)
+        self._record_completions = CompletionRecorder(database.dialect)
         self._watermark = Watermark(
             database=database,
             admin=admin,
@@ -97,6 +99,8 @@ class Ledger:
             entered = Entered(0, NOTHING_FINISHED)
             if rows:
                 entered = self._writer.enter(connection, [rows[identifier] for identifier in ids], wire_time(now))
+                endpoint_of = {identifier: rows[identifier].endpoint for identifier in entered.finished.ids}
+                self._record_completions(connection, entered.finished.ids, endpoint_of, wire_time(now))
             if said or of_jobs:
                 self._jobs(connection, said, of_jobs)
             pushes = self._outbox.requests(connection, entered.finished, wire_time(now))

@@ -12,6 +12,7 @@ from predictq.settings import RetentionSettings
 from predictq_sync.database import Database
 from predictq_sync.jobs.forgetting import ForgetJobs, old_jobs
 from predictq_sync.statements import among, json_ids
+from predictq_sync.streams.forgetting import forget_completions, old_completions
 from predictq_sync.tables import batches, dead_letters, deliveries, jobs, predictions, requests, webhooks
 
 __all__ = ["Pruned", "Retention", "prune"]
@@ -37,11 +38,21 @@ class Pruned:
     jobs: int = 0
     deliveries: int = 0
     webhooks: int = 0
+    completions: int = 0
+    """Rows of their order, each of which names many requests."""
 
     @property
     def most(self) -> int:
         """Of the table that lost most."""
-        return max(self.requests, self.batches, self.dead_letters, self.jobs, self.deliveries, self.webhooks)
+        return max(
+            self.requests,
+            self.batches,
+            self.dead_letters,
+            self.jobs,
+            self.deliveries,
+            self.webhooks,
+            self.completions,
+        )
 
     def __add__(self, other: "Pruned") -> "Pruned":
         return Pruned(
@@ -51,6 +62,7 @@ class Pruned:
             jobs=self.jobs + other.jobs,
             deliveries=self.deliveries + other.deliveries,
             webhooks=self.webhooks + other.webhooks,
+            completions=self.completions + other.completions,
         )
 
 
@@ -73,10 +85,12 @@ def prune(
     """
     over = wire_time(now - retention.requests_seconds)
     old = _old(retention, now, open_too=open_too)
+    long_ago = wire_time(now - retention.completions_seconds)
     if dry_run:
         with database.read() as connection:
             return Pruned(
                 jobs=old_jobs(database, over),
+                completions=old_completions(connection, long_ago),
                 **{
                     table.name: connection.execute(select(func.count()).select_from(table).where(is_old)).scalar_one()
                     for table, is_old in old.items()
@@ -86,7 +100,7 @@ def prune(
     while forgotten := forget_jobs(over):
         total += replace(NOTHING, jobs=forgotten)
     while True:
-        chunk = _delete_chunk(database, old)
+        chunk = _delete_chunk(database, old, long_ago)
         total += chunk
         if chunk.most < CHUNK:
             return total
@@ -122,19 +136,22 @@ class Retention:
         now = self._clock()
         forgotten = self._forget_jobs(wire_time(now - self._retention.requests_seconds))
         old = _old(self._retention, now, open_too=True)
-        pruned = chunk = replace(_delete_chunk(self._database, old), jobs=forgotten)
+        long_ago = wire_time(now - self._retention.completions_seconds)
+        pruned = chunk = replace(_delete_chunk(self._database, old, long_ago), jobs=forgotten)
         while chunk.most == CHUNK and self._monotonic() - started < TICK_SECONDS:
-            chunk = _delete_chunk(self._database, old)
+            chunk = _delete_chunk(self._database, old, long_ago)
             pruned += chunk
         if pruned.most:
             log.info(
-                "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters, %d deliveries, %d webhooks",
+                "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters, %d deliveries, "
+                "%d webhooks, %d rows of completions",
                 pruned.jobs,
                 pruned.requests,
                 pruned.batches,
                 pruned.dead_letters,
                 pruned.deliveries,
                 pruned.webhooks,
+                pruned.completions,
             )
         if chunk.most < CHUNK and not forgotten:
             self._due = self._monotonic() + EVERY_SECONDS
@@ -154,10 +171,13 @@ def _old(retention: RetentionSettings, now: float, *, open_too: bool) -> Mapping
     }
 
 
-def _delete_chunk(database: Database, old: Mapping[Table, ColumnElement[bool]]) -> Pruned:
+def _delete_chunk(database: Database, old: Mapping[Table, ColumnElement[bool]], long_ago: str) -> Pruned:
     """Delete at most a thousand rows of each table, in one transaction."""
     with database.write() as connection:
-        return Pruned(**{table.name: _delete_some(connection, table, is_old) for table, is_old in old.items()})
+        return Pruned(
+            completions=forget_completions(connection, long_ago, CHUNK),
+            **{table.name: _delete_some(connection, table, is_old) for table, is_old in old.items()},
+        )
 
 
 def _delete_some(connection: Connection, table: Table, old: ColumnElement[bool]) -> int:

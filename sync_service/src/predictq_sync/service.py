@@ -9,6 +9,7 @@ from predictq.garbage import settle_garbage_collection
 from predictq.loop import Handler, Limits, Loop, Rounds
 from predictq.members import member_name
 from predictq.names import Names
+from predictq.payloads import Payloads
 from predictq.process import Running, run_process
 from predictq.settings import PushSettings, Settings
 from predictq.starting import ensure_topics, patiently
@@ -21,6 +22,7 @@ from predictq_sync.jobs.result_files import ResultFiles
 from predictq_sync.jobs.results import JobResults
 from predictq_sync.ledger import Ledger
 from predictq_sync.migrations import upgrade
+from predictq_sync.payload_retention import PayloadRetention
 from predictq_sync.prune import Retention
 from predictq_sync.sinks import Sinks, open_sinks
 from predictq_sync.store import Store
@@ -35,6 +37,8 @@ __all__ = ["build_loops", "prepare", "run"]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 RESULT_FILES_SECONDS = 1.0
 """How soon it is looked again whether a job is over."""
+PAYLOADS_SECONDS = 60.0
+"""How soon it is looked again whether payloads are too old."""
 
 
 def run(settings: Settings) -> int:
@@ -63,7 +67,8 @@ def prepare(settings: Settings) -> None:
 
 def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks: Sinks) -> Sequence[Running]:
     """The loops of the ledger, the store and the keeper of dead letters, each a consumer and a group of its own; and
-    what writes the result files of jobs and what pushes, which none of them waits for.
+    what writes the result files of jobs, what deletes the payloads of requests and what pushes, which none of them
+    waits for.
     """
     names = Names(settings.prefix)
     limits = Limits(settings.sync.max_batch_size, MAX_BATCH_BYTES, settings.sync.max_batch_wait_seconds)
@@ -101,8 +106,11 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         for group in topology_of(settings).groups
         if group.name in handlers
     ]
-    dispatcher = Dispatcher(database, _push(settings), subscriptions, bell)
-    return [*loops, Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS), dispatcher]
+    rounds = [Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS)]
+    if settings.has_storage:
+        payloads = PayloadRetention(Payloads(storage), settings.retention)
+        rounds.append(Rounds(name="payloads", call=payloads, every_seconds=PAYLOADS_SECONDS))
+    return [*loops, *rounds, Dispatcher(database, _push(settings), subscriptions, bell)]
 
 
 def _push(settings: Settings) -> PushSettings:

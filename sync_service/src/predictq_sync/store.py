@@ -12,14 +12,15 @@ from predictq.brokers import Dead, Done, Message, Record, Verdict
 from predictq.clock import wire_time
 from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
-from predictq.messages import BatchEvent, PredictionEvent
+from predictq.messages import BatchEvent, InstanceError, PredictionEvent
 from predictq.names import Names
 from predictq_sync.announcing import announcement, finished_among
 from predictq_sync.database import Database
 from predictq_sync.prediction_rows import PredictionRow
 from predictq_sync.rollup import NOTHING_FINISHED
-from predictq_sync.skimming import EMITTED, time_or
+from predictq_sync.skimming import skim_emitted, time_or
 from predictq_sync.statements import BulkInsert, Insert
+from predictq_sync.streams.recording import CompletionRecorder
 from predictq_sync.tables import batches
 from predictq_sync.webhooks.outbox import Outbox
 from predictq_sync.writing import Stored, writer_of
@@ -74,6 +75,7 @@ class Store:
             self._place_of[names.predictions(name)] = (name, True)
             self._place_of[names.shadow_predictions(name)] = (name, False)
         self._writer = writer_of(database.dialect)
+        self._record_completions = CompletionRecorder(database.dialect)
         self._threads = ThreadPoolExecutor(1, "store") if self._writer.connections > 1 else None
         self._insert_batches = BulkInsert(database.dialect, batches, BATCH_COLUMNS, _first_stays)
 
@@ -88,7 +90,7 @@ class Store:
         redelivered: list[str] = []
         for record in records:
             try:
-                event = self._event(record)
+                event, outputs = self._event(record)
             except BadMessage as error:
                 verdicts.append(Dead(str(error)))
                 continue
@@ -96,7 +98,7 @@ class Store:
             if event["type"] == "predictq.batch.v1":
                 batch_rows.append(_batch_row(event))
             else:
-                rows.append(_prediction_row(event, record, self._place_of[record.topic][1]))
+                rows.append(_prediction_row(event, outputs, record, self._place_of[record.topic][1]))
                 hashes.append(event["data"]["instances_hash"])
                 if record.redeliveries:
                     redelivered.append(event["data"]["request_id"])
@@ -113,12 +115,12 @@ class Store:
     def tick(self) -> None:
         """Nothing to keep."""
 
-    def _event(self, record: Record) -> PredictionEvent | BatchEvent:
-        event = EMITTED.decode(record.value)
+    def _event(self, record: Record) -> tuple[PredictionEvent | BatchEvent, str]:
+        event, outputs = skim_emitted(record.value)
         endpoint, _ = self._place_of[record.topic]
         if event["data"]["endpoint"] != endpoint:
             raise BadMessage(f"data/endpoint: is {event['data']['endpoint']!r} on a topic of {endpoint!r}")
-        return event
+        return event, outputs
 
     def _commit(self, whole: Written) -> Sequence[PredictionRow]:
         """The rows that answer what their request's id stands for, once all is committed."""
@@ -145,6 +147,8 @@ class Store:
         with self._database.write() as connection:
             if part.rows:
                 stored = self._writer.store(connection, part.rows, part.hashes, part.now)
+                endpoint_of = {row.request_id: row.endpoint for row in stored.kept}
+                self._record_completions(connection, stored.finished.ids, endpoint_of, part.now)
             if part.batch_rows:
                 self._insert_batches(connection, part.batch_rows)
             pushes = self._outbox.requests(connection, stored.finished, part.now)
@@ -174,10 +178,10 @@ def _first_stays(insert: Any) -> Insert:
 
 
 _DONE = Done()
-_json = TypeAdapter(list[Any]).serializer.to_json  # NaN and infinities, which JSON has not, become null
+_json = TypeAdapter(list[InstanceError]).serializer.to_json
 
 
-def _prediction_row(event: PredictionEvent, record: Record, visible: bool) -> PredictionRow:
+def _prediction_row(event: PredictionEvent, outputs: str, record: Record, visible: bool) -> PredictionRow:
     data = event["data"]
     return PredictionRow(
         data["request_id"],
@@ -185,7 +189,7 @@ def _prediction_row(event: PredictionEvent, record: Record, visible: bool) -> Pr
         data["endpoint"],
         data["model_version"],
         data["status"],
-        _json(data["outputs"]).decode(),
+        outputs,
         _json(data["errors"]).decode() if data["errors"] else "[]",
         data["batch_id"],
         data["redrive"],

@@ -8,6 +8,7 @@ There are no foreign keys: a prediction may be stored before the ledger has its 
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Cast,
     Column,
@@ -28,6 +29,7 @@ __all__ = [
     "JsonText",
     "batches",
     "chunks",
+    "completions",
     "dead_letters",
     "deliveries",
     "job_requests",
@@ -293,6 +295,23 @@ Index(
     deliveries.c.due_at,
     sqlite_where=deliveries.c.state == "pending",
     postgresql_where=deliveries.c.state == "pending",
+)
+
+# Which requests were completed, in the order of streams: a row for each commit and endpoint. What retention deletes
+# leaves the last of its rows, without ids, so that a stream can tell that it was to begin there.
+completions = Table(
+    "completions",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    # On PostgreSQL the 64 bits of its transaction id; 0 on SQLite.
+    Column("transaction_id", BigInteger, nullable=False),
+    Column("endpoint", Key, nullable=False),
+    Column("requests", Integer, nullable=False),
+    # Theirs, a JSON array; null once retention has taken them.
+    Column("ids", Text),
+    Column("completed_at", Text, nullable=False),
+    Index("completions_in_order", "endpoint", "transaction_id", "number"),
+    sqlite_autoincrement=True,
 )
 
 watermarks = Table(

@@ -29,8 +29,10 @@ ValueT = TypeVar("ValueT")
 class SharedReads(Generic[KeyT, ValueT]):
     """One blocking read at a time, for all who asked meanwhile. For one event loop."""
 
-    def __init__(self, read: Callable[[Sequence[KeyT]], Mapping[KeyT, ValueT]]) -> None:
+    def __init__(self, read: Callable[[Sequence[KeyT]], Mapping[KeyT, ValueT]], *, at_once: int = MAX_IDS) -> None:
+        """`at_once`: keys of one read."""
         self._read = read
+        self._at_once = at_once
         self._asked: dict[KeyT, asyncio.Future[ValueT | None]] = {}
         self._reading: asyncio.Task[None] | None = None
 
@@ -45,7 +47,7 @@ class SharedReads(Generic[KeyT, ValueT]):
 
     async def _drain(self) -> None:
         while self._asked:
-            keys = list(self._asked)[:MAX_IDS]
+            keys = list(self._asked)[: self._at_once]
             answers = {key: self._asked.pop(key) for key in keys}
             try:
                 found = await asyncio.to_thread(self._read, keys)
@@ -66,7 +68,8 @@ class Expectation:
         self.woken = asyncio.Event()
         self._waiting = waiting
         self._request_id = request_id
-        self._hurried = hurried
+        self.hurried = hurried
+        """Too many wait already: this one is not made to."""
 
     async def finished(self, seconds: float, *, look_first: bool = False) -> RequestBody | None:
         """The body of the finished request, or None when `seconds` have passed first. Reads when there is news.
@@ -77,7 +80,7 @@ class Expectation:
         if look_first:
             self.woken.set()
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and not (self._hurried or self._waiting.closed):
+        while (left := deadline - time.monotonic()) > 0 and not (self.hurried or self._waiting.closed):
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, self._waiting.poll_seconds)):
                     await self.woken.wait()
@@ -143,8 +146,10 @@ class Waiting:
 class CommitHandler:
     """Hears the announcements of commits, of every sync process."""
 
-    def __init__(self, waiting: Waiting) -> None:
+    def __init__(self, waiting: Waiting, heard: Callable[[], None] = lambda: None) -> None:
+        """`heard` is called when anything at all was announced."""
         self._waiting = waiting
+        self._heard = heard
 
     def limits(self) -> Limits:
         """Small and at once: someone waits."""
@@ -155,6 +160,7 @@ class CommitHandler:
         for record in records:
             with suppress(BadMessage):
                 self._waiting.wake(COMMIT.decode(record.value)["data"]["ids"])
+        self._heard()
         return Outcome([Done()] * len(records))
 
     def buried(self, record: Record, reason: str) -> Sequence[Message]:  # noqa: ARG002 - the port's names

@@ -85,6 +85,8 @@ def test_what_is_no_request_is_refused_with_its_place(broken: bytes, place: str)
         (("id",), "order\n1", "id"),
         (("type",), "predictq.prediction.v1", "type"),
         (("expirytime",), "tomorrow", "expirytime"),
+        (("dataref",), "", "dataref"),
+        (("dataref",), "s3://" + "x" * 2048, "dataref"),
     ],
 )
 def test_a_request_with_one_wrong_attribute_names_it(path: tuple[str, ...], value: object, place: str) -> None:
@@ -95,6 +97,26 @@ def test_a_request_with_one_wrong_attribute_names_it(path: tuple[str, ...], valu
     inner[path[-1]] = value
     with pytest.raises(BadMessage, match=f"^{place}: "):
         REQUEST.decode(json.dumps(event).encode())
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_request_has_instances_in_one_way(both: bool) -> None:
+    event = json.loads((GOLDEN / "request-packed.v1.json").read_text())
+    if both:
+        event["data"]["instances"] = [[1.0]]
+    else:
+        del event["data"]["packed"]
+    with pytest.raises(BadMessage, match=r"^data/instances: "):
+        REQUEST.decode(json.dumps(event).encode())
+
+
+def test_a_request_without_instances_says_where_they_are() -> None:
+    event = json.loads((GOLDEN / "request-dataref.v1.json").read_text())
+    del event["dataref"]
+    with pytest.raises(BadMessage, match=r"^data/instances: Field required, .* or the attribute dataref"):
+        REQUEST.decode(json.dumps(event).encode())
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validator_for(REQUEST.json_schema).validate(event)
 
 
 json_values = st.recursive(

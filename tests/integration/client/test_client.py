@@ -191,6 +191,48 @@ def test_a_dataframe_of_pandas_comes_back_with_its_index_and_what_it_kept(client
     assert_frame_equal(client.predict_frame("sums", frame, keep=["*"], timeout=100), answer)
 
 
+def test_columns_whose_names_have_commas_and_blanks_are_kept(client: Client) -> None:
+    frame = pd.DataFrame(ROWS[:2]).assign(**{"name, first": ["x", "y"], " kind": [1, 2], '["': [3, 4]})
+    kept = ["name, first", " kind", '["']
+    answer = client.predict_frame("sums", frame, keep=kept[1:], id_column=kept[0], timeout=100)
+    assert list(answer.columns) == [*kept, "status", "prediction", "error"]
+    assert_frame_equal(answer[kept], frame[kept])
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "header"),
+    [
+        ("keep=id,kind", {}, "id,kind"),
+        ("keep=id&keep=kind", {}, "id,kind"),
+        ("", {"keep": ["id, kind"]}, "id,kind"),
+        ("", {"keep": ["id", "kind"]}, "id,kind"),
+        ("", {"keep": ["id,kind", '["a, b"]']}, 'id,kind,"a, b"'),
+        ("keep=%5B%22a,%20b%22,%22id%22%5D&keep=kind", {}, 'id,kind,"a, b"'),
+    ],
+)
+def test_by_http_columns_are_named_between_commas_or_in_a_json_array(
+    client: Client, site: Installation, query: str, form: dict[str, list[str]], header: str
+) -> None:
+    file = 'id,kind,"a, b",b\nx,u,7,1\n'
+    with site.client() as http:
+        answer = http.post(f"/v1/endpoints/pairs/jobs?{query}", data=form, files={"file": ("rows.csv", file.encode())})
+    assert answer.status_code == 202, answer.text
+    lines = b"".join(client.job(answer.json()["id"]).wait(50).results("csv")).decode().splitlines()
+    assert lines[0].startswith(f"row,{header},status")
+    assert lines[1].startswith("1,x,u,")
+
+
+@pytest.mark.parametrize("keep", ['["a", "b', '["a", 1]', '["a"] b', "a,,b"])
+def test_names_that_are_none_are_refused_with_what_would_be_right(site: Installation, keep: str) -> None:
+    with site.client() as http:
+        answer = http.post(
+            "/v1/endpoints/sums/jobs", params={"keep": keep}, content="a,b\n1,2\n", headers={"content-type": "text/csv"}
+        )
+    assert answer.status_code == 422, answer.text
+    right = 'names of columns would be right: a,b or, where they have commas in them, ["a, b"]'
+    assert answer.json()["errors"] == [{"pointer": "/keep", "detail": right}]
+
+
 def test_a_dataframe_of_polars_comes_back_in_its_order(client: Client) -> None:
     frame = pl.DataFrame(ROWS).with_columns(status=pl.lit("new"))
     answer = client.predict_frame("pairs", frame, keep=["status"], timeout=100)

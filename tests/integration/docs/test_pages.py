@@ -8,13 +8,15 @@ Each page is a project folder of its own, and its fenced blocks are taken in the
     ```csv file=NAME     is written
     ```console           each `$ ` line is run, and prints what stands below it; `...` stands for anything
     ```console fails     the same, with an exit code other than 0
-    ```console background  `predictq up`: runs until the page's end, ready before the next block
+    ```console background  `predictq up`, RQ's processes: run until the page's end, ready before what follows
     ```console no-run    needs what a test must not touch: a network, Docker, a whole clone
     ```text, ```mermaid  are for people, and so is ```javascript, which file=NAME writes
 
 Where it says 127.0.0.1:8700 or 127.0.0.1:9000, ports are taken that are free.
 
 What a page takes for granted stands in a comment, where readers do not see it: `<!--`, the blocks, `-->`.
+
+redis://localhost is the Redis of the tests, and RQ's keys on it are the page's own.
 
 Ids, times and fractions differ from run to run and are not compared; nor are the lines that tables are drawn with.
 """
@@ -27,13 +29,16 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from tests.servers.finding import url_of
 from tests.servers.ports import free_port
 
 from predictq.messages import BATCH, CANCEL, CHUNK, COMMIT, JOB, PREDICTION, REQUEST, Codec
@@ -57,7 +62,10 @@ CODECS: dict[str, Codec[Any]] = {
     "predictq.prediction.v1": PREDICTION,
     "predictq.request.v1": REQUEST,
 }
+REDIS = "redis://localhost"
 READY_SECONDS = 200.0
+READY = {"predictq": "predictq is ready", "rq": "*** Listening on", "python": "registering birth"}
+"""What each command says when it is, by its first word; `python` is a scheduler of RQ's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,8 @@ def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
+        if REDIS in page.read_text(encoding="utf-8"):
+            monkeypatch.setenv("RQ_KEY_PREFIX", stack.enter_context(_keys_of_its_own()))
         for block in blocks_of(page):
             assert block.language in KNOWN, f"{page.name}:{block.line}: what is {block.language!r}?"
             try:
@@ -101,20 +111,36 @@ def test_the_snippets_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: py
 def _take(block: Block, folder: Path, ports: Mapping[str, str], stack: ExitStack) -> None:
     if block.file is not None:
         (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / block.file).write_text(block.text, encoding="utf-8")
+        (folder / block.file).write_text(_with_servers(block.text), encoding="utf-8")
     if block.language == "python" and block.file is None:
-        _run_python(_replaced(block.text, ports))
+        _run_python(_replaced(_with_servers(block.text), ports))
     elif block.language == "toml":
         (folder / "predictq.toml").write_text(block.text, encoding="utf-8")
         load_settings(folder / "predictq.toml")
     elif block.language == "json":
         _check_json(block.text)
     elif block.language == "console" and "no-run" not in block.words:
-        for command, expected in _commands(block.text):
+        for command, expected in _commands(_with_servers(block.text)):
             if "background" in block.words:
                 stack.enter_context(_running(command, folder))
             else:
                 _run_console(command, expected, ports, fails="fails" in block.words)
+
+
+def _with_servers(text: str) -> str:
+    return text.replace(REDIS, url_of("redis")) if REDIS in text else text
+
+
+@contextmanager
+def _keys_of_its_own() -> Iterator[str]:
+    """What RQ's keys begin with; those are gone afterwards."""
+    prefix = f"page-{uuid.uuid4().hex}"
+    try:
+        yield prefix
+    finally:
+        with closing(redis.Redis.from_url(url_of("redis"))) as connection:
+            for key in connection.scan_iter(f"{prefix}:*"):
+                connection.delete(key)
 
 
 def _run_python(text: str) -> None:
@@ -170,13 +196,14 @@ def _plain(text: str) -> str:
 @contextmanager
 def _running(command: str, folder: Path) -> Iterator[None]:
     """The command, ready on entry; it must end well when it is told to."""
-    with (folder / "background.log").open("w+", encoding="utf-8") as log:
+    log_file = folder / f"background-{uuid.uuid4().hex}.log"
+    with log_file.open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(["bash", "-c", f"exec {command}"], stdout=log, stderr=log, cwd=folder)
         try:
-            _wait_until_ready(process, folder / "background.log")
+            _wait_until_ready(process, log_file, READY[command.split(maxsplit=1)[0]])
             yield
         except BaseException as error:
-            error.add_note((folder / "background.log").read_text(encoding="utf-8"))
+            error.add_note(log_file.read_text(encoding="utf-8"))
             raise
         finally:
             process.send_signal(signal.SIGTERM)
@@ -188,9 +215,9 @@ def _running(command: str, folder: Path) -> Iterator[None]:
     assert code == 0, f"`{command}` ended with {code}:\n{(folder / 'background.log').read_text(encoding='utf-8')}"
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, said: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while "predictq is ready" not in log.read_text(encoding="utf-8"):
+    while said not in log.read_text(encoding="utf-8"):
         assert process.poll() is None, f"it ended with {process.returncode}"
         assert time.monotonic() < deadline, f"not ready within {READY_SECONDS:g} s"
         time.sleep(0.1)

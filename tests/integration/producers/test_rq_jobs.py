@@ -15,6 +15,7 @@ from tests.servers.finding import url_of
 from predictq.brokers import Done, Subscription, open_broker
 from predictq.ids import is_uuid
 from predictq.messages import JOB, REQUEST
+from predictq_producers.deriving import scheduled_job_id
 
 SETTINGS = """
 broker = "sqlite:///broker.db"
@@ -22,7 +23,14 @@ broker = "sqlite:///broker.db"
 [deployments.linear]
 endpoint = "tumours"
 model = "m.joblib"
+[schedules.nightly]
+endpoint = "tumours"
+source = "s3://scans/{tick:%Y-%m-%d}.csv"
+cron = "30 2 * * *"
+timezone = "Pacific/Auckland"
 """
+TICK = "2026-05-03T14:30:00.000Z"
+"""In Auckland it is half past two, on the day after."""
 
 
 @pytest.fixture
@@ -88,6 +96,25 @@ def test_rows_become_requests_that_are_the_same_when_rq_runs_it_again(queue: Que
     assert list(requests) == first.return_value()
     assert [row for data in requests.values() for row in data["instances"]] == rows
     assert all(data["metadata"] == {"order": "7"} for data in requests.values())
+
+
+def test_a_tick_of_a_schedule_becomes_the_job_that_the_scheduler_would_start(queue: Queue, folder: Path) -> None:
+    done = worked_off(queue, queue.enqueue("predictq_producers.rq_jobs.start_scheduled", "nightly", TICK))
+
+    assert done.get_status() == JobStatus.FINISHED, done.latest_result()
+    [event] = [JOB.decode(value)["data"] for value in published(folder, "predictq.tumours.jobs", "predictq.planner")]
+    assert event["job_id"] == done.return_value() == scheduled_job_id("tumours", "nightly", TICK)
+    assert event["source"]["url"] == "s3://scans/2026-05-04.csv"
+    assert event["metadata"] == {"schedule": "nightly", "tick": TICK}
+
+
+def test_a_schedule_that_the_worker_does_not_know_is_told(queue: Queue, folder: Path) -> None:
+    failed = worked_off(queue, queue.enqueue("predictq_producers.rq_jobs.start_scheduled", "hourly", TICK))
+
+    assert failed.get_status() == JobStatus.FAILED
+    result = failed.latest_result()
+    assert result is not None
+    assert "schedules.hourly: not in the settings of this worker; known: nightly" in str(result.exc_string)
 
 
 def test_what_is_wrong_is_told_in_rqs_own_way(queue: Queue, folder: Path) -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import Installation, Process, eventually
+from tests.places import EMBEDDED, Place
 
 SETTINGS = """
 [worker]
@@ -67,15 +69,22 @@ def rows(count: int, first: int = 0) -> str:
     return "id,a,b\n" + "".join(f"n{i},{i},{i * 2}\n" for i in range(first, first + count))
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@contextmanager
+def site_on(place: Place, folder: Path) -> Iterator[Site]:
     """Nothing runs yet."""
-    installation = Installation(tmp_path)
+    installation = Installation(folder, place)
     installation.configure(SETTINGS, MODELS)
     try:
         yield Site(installation)
     finally:
         installation.clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Nothing runs yet; all is embedded."""
+    with site_on(EMBEDDED, tmp_path) as one:
+        yield one
 
 
 @pytest.fixture

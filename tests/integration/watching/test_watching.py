@@ -11,7 +11,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.integration.watching.conftest import Site, rows
+from tests.integration.watching.conftest import Site, rows, site_on
+from tests.places import ServerBroker, place_on
+
+KILLS = 20
+FILES_A_KILL = 3
 
 
 def put(site: Site, name: str, text: str) -> Path:
@@ -58,17 +62,39 @@ def test_two_watchers_on_one_folder_make_one_job_of_each_file(running: Site) -> 
     assert sum(accepted) == 50
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("broker", ["redis", "amqp", "kafka"])
+def test_on_a_server_too_two_watchers_make_one_job_of_each_file(broker: ServerBroker, tmp_path: Path) -> None:
+    names = [f"file-{i:02d}.csv" for i in range(10)]
+    with place_on(broker) as place, site_on(place, tmp_path) as site:
+        site.installation.started(("up", "--json"))
+        results = site.incoming / "results"
+        for _ in range(2):
+            site.watch("--results", str(results), "--id-column", "id")
+        for i, name in enumerate(names):
+            put(site, name, rows(2, first=i))
+
+        site.until(lambda: site.names("results") == [f"{name}.results.csv" for name in names])
+        site.until(lambda: site.names("done") == names)
+
+        assert site.sources("completed") == names
+        assert len(site.jobs()) == len(names)
+        with (results / "file-07.csv.results.csv").open(newline="") as file:
+            assert [float(row["prediction"]) for row in csv.DictReader(file)] == [21.0, 24.0]
+
+
 @pytest.mark.faults
+@pytest.mark.timeout(400)
 def test_a_watcher_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(running: Site) -> None:
     site = running
     dice = random.Random(11)
-    names = [f"file-{i:02d}.csv" for i in range(40)]
-    for i, name in enumerate(names):
-        put(site, name, rows(2, first=i))
-    for _ in range(6):
-        watcher = site.watch(settle="0.1")
+    names = [f"file-{i:03d}.csv" for i in range(KILLS * FILES_A_KILL)]
+    for kill in range(KILLS):
+        for i in range(kill * FILES_A_KILL, (kill + 1) * FILES_A_KILL):
+            put(site, names[i], rows(2, first=i))
         before = len(site.names("done"))
-        site.until(lambda before=before: len(site.names("done")) > before or len(site.names("done")) == len(names))
+        watcher = site.watch(settle="0.1")
+        site.until(lambda before=before: len(site.names("done")) > before)
         time.sleep(dice.random() * 0.02)  # somewhere within a file
         watcher.kill()
     site.watch(settle="0.1")
@@ -77,7 +103,7 @@ def test_a_watcher_that_is_killed_again_and_again_loses_nothing_and_doubles_noth
     site.until(lambda: site.sources("completed") == names)
 
     assert site.left() == []
-    assert len(site.jobs()) == 40
+    assert len(site.jobs()) == len(names)
 
 
 def test_a_file_that_is_still_copied_is_left_alone_until_it_is_whole(running: Site) -> None:

@@ -81,15 +81,13 @@ def rows_request(chunk: int, first_row: int, rows: int = 2, deployments: tuple[s
         "time": wire_time(NOW),
         "data": {
             "endpoint": ENDPOINT,
-            "instances": [],
             "deployments": list(deployments),
             "instances_hash": hash_of(instances),
             "job": {"id": JOB_ID, "chunk": chunk, "first_row": first_row, "rows": rows},
         },
     }
-    return record(
-        NAMES.bulk(ENDPOINT), encode_rows(event, b"[%s]" % b",".join(b"[%d.0]" % row[0] for row in instances))
-    )
+    encoded = b"[%s]" % b",".join(b"[%d.0]" % row[0] for row in instances)
+    return record(NAMES.bulk(ENDPOINT), encode_rows(event, encoded, "instances"))
 
 
 def answer(first_row: int, rows: int = 2, **options: Any) -> Record:

@@ -6,7 +6,7 @@ from tests.unit.sync.conftest import INSTANCES, NAMES, NOW, prediction, record, 
 from predictq.brokers import Dead, Done
 from predictq.clock import wire_time
 from predictq.ids import new_id
-from predictq.messages import COMMIT, hash_of
+from predictq.messages import COMMIT, REQUEST, hash_of, referring_to
 from predictq_sync.database import Database
 from predictq_sync.ledger import Ledger
 from predictq_sync.store import Store
@@ -48,6 +48,25 @@ def test_a_request_that_comes_again_changes_nothing(ledger: Ledger, database: Da
 
     assert rows_of(database, "requests", "id") == before
     assert len(before) == 1
+    assert ledger.conflicts == 0
+
+
+def test_one_whose_instances_are_elsewhere_is_the_same_row_and_nothing_is_fetched(
+    ledger: Ledger, database: Database
+) -> None:
+    nowhere = "s3://nowhere/requests/2026-11-30T15/x.json"
+    both = [request(new_id()), request(new_id())]
+    referring = [
+        each._replace(value=REQUEST.encode(referring_to(nowhere, REQUEST.decode(each.value)))) for each in both
+    ]
+
+    first = ledger.handle([both[0], referring[1]])
+    rows = rows_of(database, "requests", "id")
+    again = ledger.handle([referring[0], both[1]])
+
+    assert list(first.verdicts) == list(again.verdicts) == [Done(), Done()]
+    assert [row["instances_hash"] for row in rows] == [hash_of(INSTANCES)] * 2
+    assert rows_of(database, "requests", "id") == rows
     assert ledger.conflicts == 0
 
 

@@ -44,10 +44,12 @@ def test_finished_requests_go_with_their_predictions(database: Database, ledger:
     make_store(database).handle([prediction(late)])
 
     assert prune(database, RETENTION, NOW, forget_jobs=no_jobs, dry_run=True) == Pruned(
-        requests=1, batches=0, dead_letters=0
+        requests=1, batches=0, dead_letters=0, completions=1
     )
     assert len(rows_of(database, "requests", "id")) == 3
-    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs) == Pruned(requests=1, batches=0, dead_letters=0)
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs) == Pruned(
+        requests=1, batches=0, dead_letters=0, completions=1
+    )
 
     assert {row["id"] for row in rows_of(database, "requests", "id")} == {young, late}
     assert {row["request_id"] for row in rows_of(database, "predictions", "request_id")} == {young, late}

@@ -13,6 +13,7 @@ from predictq.cancels import Cancelled
 from predictq.ids import new_id
 from predictq.messages import BATCH, PREDICTION, REQUEST, BatchEvent, PredictionEvent, new_request
 from predictq.settings import Settings
+from predictq.storage import Storage
 from predictq_workers.class_model import ClassModel
 from predictq_workers.model import Servable
 from predictq_workers.predicting import Predicting
@@ -88,13 +89,21 @@ def handler() -> Callable[..., Predicting]:
     """The handler of the deployment `mine`, around a model."""
 
     def make(
-        model: Any, *, cancelled: Cancelled | None = None, max_message_bytes: int = 1 << 20, **deployment: Any
+        model: Any,
+        *,
+        cancelled: Cancelled | None = None,
+        max_message_bytes: int = 1 << 20,
+        storage: Storage | None = None,
+        max_payload_bytes: int = 1 << 20,
+        **deployment: Any,
     ) -> Predicting:
         others = {} if deployment.get("role", "live") == "live" else {"live": {"endpoint": "tumours", "model": "m:C"}}
         settings = Settings.model_validate(
             {
                 "endpoints": {"tumours": {}},
                 "deployments": {"mine": {"endpoint": "tumours", "model": "m:C", **deployment}, **others},
+                "jobs": {} if storage is None else {"storage": storage.url},
+                "claim_check": {"max_bytes": max_payload_bytes},
             }
         )
         servable: Servable = model if hasattr(model, "check") else ClassModel(model, type(model).__name__)

@@ -1,11 +1,13 @@
 """Serves a class of the user's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from predictq.errors import ModelError
+from predictq.messages import Columns
 from predictq_workers.model import INVALID_INPUT, Checked, Failure, Model, Predicted
 from predictq_workers.outputs import as_list, make_json
 from predictq_workers.wording import said
@@ -47,6 +49,9 @@ class ClassModel:
             return Checked(self._all.validate_json(to_json(instances, inf_nan_mode="constants")))
         except Exception:  # noqa: BLE001 - a validator of the user's may raise anything; one by one finds out which
             return self._check_singly(instances)
+
+    def check_columns(self, columns: Sequence[Columns]) -> None:
+        """It is written for instances."""
 
     def predict(self, inputs: list[Any]) -> Predicted:
         """One call of the class, whose outputs may be anything and are all looked at."""

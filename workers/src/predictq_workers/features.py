@@ -7,9 +7,13 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 from pydantic import ConfigDict, FiniteFloat, Strict, TypeAdapter, ValidationError
 
+from predictq.messages import Columns
 from predictq_workers.model import INVALID_INPUT, Checked, Failure
 
 __all__ = ["Features", "Frames", "Numbers", "Texts"]
+
+
+_DTYPES = {"float64": "<f8", "int64": "<i8"}
 
 
 class Features(Protocol):
@@ -47,9 +51,25 @@ class Numbers:
             pass
         return _singly(instances, self._check_one)
 
-    def stack(self, inputs: list[Any]) -> Any:
+    def matrix(self, columns: Sequence[Columns]) -> Any:
+        """The rows of all of these as one array of float64; None where they are other features than the model's, or
+        not all finite, so that each row must be told what is wrong with it."""
+        orders = [self._rows.order(each.names, len(each.types)) for each in columns]
+        if None in orders:
+            return None
+        matrix = np.empty((self.count, sum(each.rows for each in columns)))
+        start = 0
+        for each, order in zip(columns, orders, strict=True):
+            stop = start + each.rows
+            for feature, at in enumerate(order or ()):
+                matrix[feature, start:stop] = np.frombuffer(each.column(at), _DTYPES[each.types[at]])
+            start = stop
+        # By rows, as estimators want them.
+        return np.ascontiguousarray(matrix.T) if np.isfinite(matrix).all() else None
+
+    def stack(self, inputs: Any) -> Any:
         """An array of float64, one row an instance."""
-        return np.array(inputs, dtype=np.float64)
+        return np.asarray(inputs, dtype=np.float64)
 
     def _check_one(self, instance: Any) -> Any:
         row = self._rows.row(instance)
@@ -126,6 +146,17 @@ class _Rows:
         if kinds != {dict} or self._pick is None or set(map(len, instances)) != {self._count}:
             raise _Invalid
         return list(map(list, map(self._pick, instances)))
+
+    def order(self, names: Sequence[str] | None, width: int) -> Sequence[int] | None:
+        """Where each feature stands among so many columns; None where they are not the features."""
+        if width != self._count:
+            return None
+        if names is None or names == self._names:
+            return range(width)
+        if self._names is None or self._known != set(names):
+            return None
+        at = {name: place for place, name in enumerate(names)}
+        return [at[name] for name in self._names]
 
     def row(self, instance: Any) -> list[Any]:
         """The cells of one instance. Raises _Invalid that says what is missing, unknown or too long."""

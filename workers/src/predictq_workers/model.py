@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from predictq.errors import Retryable
+from predictq.messages import Columns
 
 __all__ = ["INVALID_INPUT", "NO_FAILURES", "Checked", "Failure", "Model", "Predicted", "Servable", "is_retryable"]
 
@@ -46,7 +47,8 @@ NO_FAILURES: Mapping[int, Failure] = {}
 class Checked(NamedTuple):
     """Instances as the model wants them; None, and an entry in `failures`, for each that it must not see."""
 
-    inputs: list[Any]
+    inputs: Any
+    """A list, or an array that is sliced like one."""
     failures: Mapping[int, Failure] = NO_FAILURES
 
 
@@ -65,6 +67,9 @@ class Servable(Protocol):
 
     def check(self, instances: list[Any]) -> Checked:
         """Validate each instance by itself. Never raises."""
+
+    def check_columns(self, columns: Sequence[Columns]) -> Checked | None:
+        """The same of rows of numbers, all at once; None where they must become instances first."""
 
     def predict(self, inputs: list[Any]) -> Predicted:
         """One call of the model. Raises whatever the model raises; ModelError for another number of outputs."""

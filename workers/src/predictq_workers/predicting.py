@@ -11,6 +11,7 @@ from predictq.errors import BadMessage
 from predictq.ids import new_id
 from predictq.loop import Limits, Outcome
 from predictq.messages import REQUEST, InstanceError, RequestEvent
+from predictq.payloads import Payloads
 from predictq.settings import DeploymentSettings
 from predictq_workers.answers import Answers
 from predictq_workers.batch_records import BatchRecords
@@ -37,6 +38,8 @@ class Predicting:
         selection: Selection,
         answers: Answers,
         batch_records: BatchRecords,
+        payloads: Payloads,
+        max_payload_bytes: int,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -45,6 +48,8 @@ class Predicting:
         self._selection = selection
         self._answers = answers
         self._batch_records = batch_records
+        self._payloads = payloads
+        self._max_payload_bytes = max_payload_bytes
         self._clock = clock
         self._poll_size = PollSize(
             max_batch_size=settings.max_batch_size, max_wait_seconds=settings.max_batch_wait_seconds
@@ -55,19 +60,21 @@ class Predicting:
         return self._poll_size.limits()
 
     def handle(self, records: Sequence[Record]) -> Outcome:
-        """One verdict for each record, and a batch record for each mini-batch."""
-        works, instances, verdicts = self._selection.select(records, self._clock())
-        if not works:
-            return Outcome(verdicts)
-        size_bytes = sum([len(record[3]) for record in records])
-        self._poll_size.saw(requests=len(works), instances=len(instances), size_bytes=size_bytes)
-        checked = self._model.check(instances)
+        """One verdict for each record, and a batch record for each mini-batch.
+
+        Raises StorageUnavailable.
+        """
+        works, inputs, verdicts, referring = self._selection.select(records, self._clock())
         also: list[Message] = []
-        for together in cut(works, self._settings.max_batch_size):
-            batch = self._predict(together, checked)
-            self._answer(batch, verdicts)
-            if batch.size:
-                also.append(self._batch_records.record(batch))
+        count = inputs.count
+        # First, for only they may be told to come again; and one by one, so that no two are in memory at once.
+        for work in referring:
+            count += self._serve_referring(work, verdicts, also)
+        if count:
+            size_bytes = sum([len(record[3]) for record in records])
+            self._poll_size.saw(requests=len(works) + len(referring), instances=count, size_bytes=size_bytes)
+        if works:
+            self._serve(works, inputs.checked(self._model), verdicts, also)
         return Outcome(verdicts, also)
 
     def buried(self, record: Record, reason: str) -> Sequence[Message]:
@@ -84,12 +91,36 @@ class Predicting:
     def tick(self) -> None:
         """Nothing to keep house for."""
 
+    def _serve(self, works: Sequence[Work], checked: Checked, verdicts: list[Verdict], also: list[Message]) -> None:
+        """Put the verdicts on these requests in their places, and the records of their mini-batches into `also`."""
+        for together in cut(works, self._settings.max_batch_size):
+            batch = self._predict(together, checked)
+            self._answer(batch, verdicts)
+            if batch.size:
+                also.append(self._batch_records.record(batch))
+
+    def _serve_referring(self, work: Work, verdicts: list[Verdict], also: list[Message]) -> int:
+        """Fetch the instances of a request and serve it by itself; how many there were."""
+        request = work.request
+        try:
+            instances = self._payloads.read(
+                request["dataref"], request["data"]["instances_hash"], max_bytes=self._max_payload_bytes
+            )
+        except BadMessage as error:
+            reason, now = str(error), wire_time(self._clock())
+            log.warning("request %s is dead: %s", request["id"], reason)
+            failed = self._gave_up(work.record, request, work.topic, "unreadable_dataref", reason, now)
+            verdicts[work.at] = Dead(reason, (failed,))
+            return 0
+        self._serve([work._replace(stop=len(instances))], self._model.check(instances), verdicts, also)
+        return len(instances)
+
     def _predict(self, works: Sequence[Work], checked: Checked) -> MiniBatch:
         """The calls of one mini-batch, on those of its instances that passed their check."""
         first, end = works[0].start, works[-1].stop
         invalid = {at: failure for at, failure in checked.failures.items() if first <= at < end}
         places = [at for at in range(first, end) if at not in invalid] if invalid else range(first, end)
-        inputs = [checked.inputs[at] for at in places] if invalid else checked.inputs[first:end]
+        inputs: Any = [checked.inputs[at] for at in places] if invalid else checked.inputs[first:end]
         started_at = self._clock()
         predicted = self._calls.predict(inputs)
         finished_at = self._clock()

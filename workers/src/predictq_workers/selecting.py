@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Container, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from predictq.brokers import Done, Message, Record, Verdict
 from predictq.cancels import Cancelled
@@ -11,7 +11,9 @@ from predictq.errors import BadMessage
 from predictq.messages import REQUEST, RequestEvent
 from predictq.names import Names
 from predictq_workers.answers import Answers
+from predictq_workers.inputs import Inputs
 from predictq_workers.minibatches import Work
+from predictq_workers.model import INVALID_INPUT
 
 __all__ = ["Selected", "Selection", "prediction_key"]
 
@@ -24,8 +26,11 @@ class Selected(NamedTuple):
     """What is to be predicted, and the verdicts on everything; those on works are still to be replaced."""
 
     works: list[Work]
-    instances: list[Any]
+    inputs: Inputs
+    """Of the works, in their order."""
     verdicts: list[Verdict]
+    referring: list[Work]
+    """What is to be predicted too, and has its instances elsewhere: none of them yet."""
 
 
 class Selection:
@@ -48,8 +53,9 @@ class Selection:
         """At `now`, Unix seconds."""
         now_text = wire_time(now)
         works: list[Work] = []
-        instances: list[Any] = []
+        inputs = Inputs()
         verdicts: list[Verdict] = [NOTHING] * len(records)
+        referring: list[Work] = []
         cancelled = self._cancelled or ()
         decode = REQUEST.decode
         unreadable: list[BadMessage] = []
@@ -65,13 +71,21 @@ class Selection:
             if "expirytime" in request and request["expirytime"] < now_text:
                 verdicts[at] = Done((self._expired(request, record, topic, now_text),))
                 continue
-            start = len(instances)
-            instances += request["data"]["instances"]
-            works.append(Work(at, record, request, topic, start, len(instances)))
+            data = request["data"]
+            if "instances" not in data and "packed" not in data:
+                referring.append(Work(at, record, request, topic, 0, 0))
+                continue
+            start = inputs.count
+            try:
+                inputs.add(data)
+            except BadMessage as error:
+                verdicts[at] = Done((self._unusable(request, record, topic, str(error), now_text),))
+                continue
+            works.append(Work(at, record, request, topic, start, inputs.count))
         if unreadable:
             self.unreadable += len(unreadable)
             log.warning("%d messages are no requests and are passed over: %s", len(unreadable), unreadable[0])
-        return Selected(works, instances, verdicts)
+        return Selected(works, inputs, verdicts, referring)
 
     def topic_of(self, request: RequestEvent) -> str | None:
         """Where the prediction goes; None when none is owed."""
@@ -85,6 +99,10 @@ class Selection:
     def _expired(self, request: RequestEvent, record: Record, topic: str, now_text: str) -> Message:
         detail = "the deadline passed before it was predicted"
         value = self._answers.refusal(request, "expired", "expired", detail, redrive=record.redrive, time=now_text)
+        return Message(topic, value, prediction_key(request))
+
+    def _unusable(self, request: RequestEvent, record: Record, topic: str, detail: str, now_text: str) -> Message:
+        value = self._answers.refusal(request, "failed", INVALID_INPUT, detail, redrive=record.redrive, time=now_text)
         return Message(topic, value, prediction_key(request))
 
 

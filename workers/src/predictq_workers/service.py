@@ -10,9 +10,11 @@ from predictq.garbage import settle_garbage_collection
 from predictq.loop import Loop, Watchdog
 from predictq.members import member_name
 from predictq.names import Names
+from predictq.payloads import Payloads
 from predictq.process import run_process
 from predictq.settings import Settings
 from predictq.starting import ensure_topics
+from predictq.storage import Storage
 from predictq.topology import topology_of
 from predictq_workers.answers import Answers
 from predictq_workers.batch_records import BatchRecords
@@ -103,6 +105,8 @@ def build_handler(
         batch_records=BatchRecords(
             endpoint=spec.endpoint, deployment=deployment, model_version=spec.version, worker=worker
         ),
+        payloads=Payloads(Storage(settings.storage_url(), settings.jobs.storage_options)),
+        max_payload_bytes=settings.claim_check.max_bytes,
         clock=clock,
     )
 

@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 
 from predictq.errors import ModelError
+from predictq.messages import Columns
 from predictq_workers.features import Features, Frames, Numbers, Texts
 from predictq_workers.model import Checked, Predicted
 from predictq_workers.outputs import as_list, make_json
@@ -70,7 +71,14 @@ class SklearnModel:
         """Each an array in the order of the features, or an object of named features."""
         return self._features.check(instances)
 
-    def predict(self, inputs: list[Any]) -> Predicted:
+    def check_columns(self, columns: Sequence[Columns]) -> Checked | None:
+        """An array, where the model takes numbers and these are all of its features."""
+        if not isinstance(self._features, Numbers):
+            return None
+        matrix = self._features.matrix(columns)
+        return None if matrix is None else Checked(matrix)
+
+    def predict(self, inputs: Any) -> Predicted:
         """One call of the estimator."""
         answer = self._answer(self._features.stack(inputs))
         outputs = as_list(answer.outputs, len(inputs))

@@ -17,6 +17,7 @@ from predictq.messages.job import (
     JobResult,
     JobSource,
 )
+from predictq.messages.packed import Columns, NumberType, PackedRows, encode_packed, pack, unpack
 from predictq.messages.prediction import (
     PREDICTION,
     PREDICTION_TYPE,
@@ -30,12 +31,15 @@ from predictq.messages.request import (
     REQUEST,
     REQUEST_TYPE,
     Callback,
+    DataRef,
     JobPlace,
+    RequestCodec,
     RequestData,
     RequestEvent,
     encode_rows,
     hash_of,
     new_request,
+    referring_to,
 )
 
 __all__ = [
@@ -60,7 +64,9 @@ __all__ = [
     "ChunkEvent",
     "ChunkForm",
     "Codec",
+    "Columns",
     "CommitEvent",
+    "DataRef",
     "Envelope",
     "FileFormat",
     "Hash",
@@ -72,17 +78,24 @@ __all__ = [
     "JobResult",
     "JobSource",
     "Name",
+    "NumberType",
+    "PackedRows",
     "PredictionData",
     "PredictionEvent",
+    "RequestCodec",
     "RequestData",
     "RequestEvent",
     "Status",
     "Time",
+    "encode_packed",
     "encode_rows",
     "hash_of",
     "new_cancel",
     "new_commit",
     "new_request",
+    "pack",
     "prediction_id",
+    "referring_to",
     "source_of",
+    "unpack",
 ]

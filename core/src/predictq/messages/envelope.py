@@ -12,7 +12,7 @@ from predictq.clock import TIME_PATTERN
 from predictq.errors import BadMessage
 from predictq.names import NAME_PATTERN
 
-__all__ = ["SPECVERSION", "Codec", "Envelope", "Hash", "Id", "Name", "Time", "source_of"]
+__all__ = ["SPECVERSION", "Codec", "Envelope", "EventT", "Hash", "Id", "Name", "Time", "source_of"]
 
 SPECVERSION: Literal["1.0"] = "1.0"
 

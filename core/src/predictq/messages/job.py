@@ -106,6 +106,8 @@ class ChunkData(TypedDict):
     """In one request, at most; so that whoever cuts it, and when, cuts the same."""
     request_bytes: Annotated[int, Field(ge=1)]
     """Of one request, at most."""
+    packed: NotRequired[bool]
+    """Numbers travel as columns where all features of the chunk are numbers."""
     requests: NotRequired[Count]
     """Of `cut`: requests that were made of it."""
     refused: NotRequired[Count]

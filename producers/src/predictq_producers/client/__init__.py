@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from predictq.errors import MissingExtra
 from predictq_producers.client.errors import (
     BadAnswer,
+    FellBehind,
     GatewayUnavailable,
     Interrupted,
     JobFailed,
@@ -19,6 +20,7 @@ from predictq_producers.client.result import Result
 if TYPE_CHECKING:
     from predictq_producers.client.async_client import AsyncClient
     from predictq_producers.client.async_job import AsyncJob
+    from predictq_producers.client.streaming import AsyncResultStream, ResultStream
     from predictq_producers.client.sync_client import Client
     from predictq_producers.client.sync_job import Job
 
@@ -26,8 +28,10 @@ __all__ = [
     "AsyncClient",
     "AsyncJob",
     "AsyncRequest",
+    "AsyncResultStream",
     "BadAnswer",
     "Client",
+    "FellBehind",
     "GatewayUnavailable",
     "Interrupted",
     "Job",
@@ -37,9 +41,17 @@ __all__ = [
     "Rejected",
     "Request",
     "Result",
+    "ResultStream",
 ]
 
-_ON_HTTPX = {"AsyncClient": "async_client", "AsyncJob": "async_job", "Client": "sync_client", "Job": "sync_job"}
+_ON_HTTPX = {
+    "AsyncClient": "async_client",
+    "AsyncJob": "async_job",
+    "AsyncResultStream": "streaming",
+    "Client": "sync_client",
+    "Job": "sync_job",
+    "ResultStream": "streaming",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ from predictq_producers.client.frames import FrameRows, instances_of, read_table
 from predictq_producers.client.request import AT_ONCE, AsyncRequest, batched_instances, numbered_key
 from predictq_producers.client.result import Hold, Result
 from predictq_producers.client.sending import AsyncSender
+from predictq_producers.client.streaming import AsyncResultStream
 from predictq_producers.client.uploading import Upload
 
 __all__ = ["AsyncClient"]
@@ -133,6 +134,10 @@ class AsyncClient:
         if not result.finished:
             raise NotFinished("request", result.id, wait)
         return result
+
+    def stream(self, endpoint: str, *, after: str | None = None) -> AsyncResultStream:
+        """Every request of the endpoint that is finished, for an `async for`; see Client.stream."""
+        return AsyncResultStream(self._sender, endpoint, after)
 
     async def cancel(self, request_id: str) -> Result:
         """Cancel a request; what is finished stays as it is."""

@@ -1,8 +1,7 @@
 """The progress of a job on a terminal or in a notebook."""
 
-import importlib.util
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -18,7 +17,8 @@ class Bar:
     def __init__(self, asked: bool | None = None, *, console: Console | None = None) -> None:
         """None: where someone can see it. True: in any case, of which a file or a pipe gets the last state."""
         self._console = console or Console(stderr=True)
-        self._shown = _can_be_seen(self._console) if asked is None else asked
+        seen = self._console.is_jupyter or self._console.is_terminal
+        self._shown = seen if asked is None else asked
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -30,9 +30,11 @@ class Bar:
             disable=not self._shown,
         )
         self._task: TaskID | None = None
+        self._output: Any = None
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if not self._console.is_jupyter:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -57,6 +59,17 @@ class Bar:
         )
         if job.finished:
             self._progress.stop_task(self._task)
+        if self._console.is_jupyter:
+            self._draw_in_notebook()
+
+    def _draw_in_notebook(self) -> None:
+        # Redrawn output: a live line of rich's needs ipywidgets, and is not there in a saved notebook.
+        from IPython.display import display  # noqa: PLC0415 - there, as the notebook is
+
+        if self._output is None:
+            self._output = display(self._progress, display_id=True)  # type: ignore[no-untyped-call]  # has no types
+        else:
+            self._output.update(self._progress)
 
 
 def _more(job: JobState) -> str:
@@ -68,10 +81,3 @@ def _more(job: JobState) -> str:
     if failed := job.counts["failed"] + job.counts["expired"]:
         parts.append(f"{failed:,} failed")
     return ", ".join(parts)
-
-
-def _can_be_seen(console: Console) -> bool:
-    # A notebook shows a live line only by ipywidgets, and rich complains where they are missing.
-    if console.is_jupyter:
-        return importlib.util.find_spec("ipywidgets") is not None
-    return console.is_terminal

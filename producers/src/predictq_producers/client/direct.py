@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from predictq.brokers import open_broker
-from predictq.errors import BrokerUnavailable, PublishError, Unavailable, UserMistake
+from predictq.errors import BrokerUnavailable, PublishError, StorageUnavailable, Unavailable, UserMistake
 from predictq.ids import new_id
 from predictq.settings import Settings
 from predictq.topology import topology_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectClient"]
 
 PUBLISHED_AT_ONCE = 500
+PUBLISHED_BYTES = 16 * 1024 * 1024
 
 
 class DirectClient:
@@ -71,7 +72,8 @@ class DirectClient:
     ) -> Request:
         """See Client.submit; the same key gives the same request as there, of which whatever comes first is predicted.
 
-        Raises Rejected and NotFound as a gateway answers them, and BrokerUnavailable after `timeout` seconds.
+        What is too large for a message is written to the storage of the settings first. Raises Rejected and NotFound as
+        a gateway answers them, and BrokerUnavailable or StorageUnavailable after `timeout` seconds.
         """
         prepared = self._prepared(endpoint, submit_body(instances_of(instances), options), idempotency_key)
         self._publish([prepared])
@@ -89,17 +91,21 @@ class DirectClient:
         """See Client.submit_many."""
         accepted: list[Request] = []
         waiting: list[Prepared] = []
+        size = 0
 
         def flush() -> None:
+            nonlocal size
             self._publish(waiting)
             accepted.extend(Request(self, prepared.id, endpoint) for prepared in waiting)
             waiting.clear()
+            size = 0
 
         try:
             for number, some in enumerate(batched_instances(instances_of(instances), instances_per_request)):
                 key = numbered_key(idempotency_key, number)
                 waiting.append(self._prepared(endpoint, submit_body(some, options), key))
-                if len(waiting) >= PUBLISHED_AT_ONCE:
+                size += waiting[-1].size
+                if len(waiting) >= PUBLISHED_AT_ONCE or size >= PUBLISHED_BYTES:
                     flush()
             flush()
         except (Unavailable, UserMistake) as error:
@@ -151,10 +157,14 @@ class DirectClient:
 
     def _publish(self, requests: Sequence[Prepared]) -> None:
         """Return when all are durable; what may have been lost is sent again, under its id."""
+        payloads = [prepared.payload for prepared in requests if prepared.payload is not None]
         left = [prepared.message for prepared in requests]
         attempts = Attempts(self._timeout)
         while left:
             try:
+                while payloads:
+                    payloads[-1].write()
+                    payloads.pop()
                 with self._publishing:
                     self._producer.publish(left)
             except Unavailable as error:
@@ -163,7 +173,8 @@ class DirectClient:
                 try:
                     pause = attempts.pause_seconds(str(error))
                 except GatewayUnavailable as given_up:
-                    raise BrokerUnavailable(given_up.detail) from error
+                    kind = StorageUnavailable if isinstance(error, StorageUnavailable) else BrokerUnavailable
+                    raise kind(given_up.detail) from error
                 time.sleep(pause)
             else:
                 return

@@ -8,6 +8,7 @@ PredictqError
 │   └── GatewayUnavailable  tried again and again, in vain
 │       └── Interrupted     an answer was cut off in its middle
 ├── JobFailed               or was cancelled
+├── FellBehind              a stream cannot tell all that happened
 ├── NotFinished             waited for long enough
 └── BadAnswer               the other side is no gateway, or has a defect
 """
@@ -18,7 +19,16 @@ from typing import Any
 from predictq.errors import PredictqError, Unavailable, UserMistake
 from predictq_producers.refusals import Fault
 
-__all__ = ["BadAnswer", "GatewayUnavailable", "Interrupted", "JobFailed", "NotFinished", "NotFound", "Rejected"]
+__all__ = [
+    "BadAnswer",
+    "FellBehind",
+    "GatewayUnavailable",
+    "Interrupted",
+    "JobFailed",
+    "NotFinished",
+    "NotFound",
+    "Rejected",
+]
 
 SHOWN = 5
 
@@ -62,6 +72,14 @@ class JobFailed(PredictqError):
         reason = job.get("reason") or f"it was {job['status']}"
         super().__init__(f"job {job['id']} {job['status']}: {reason}")
         self.job = job
+
+
+class FellBehind(PredictqError):
+    """What a stream was to go on with is kept no longer. `cursor` is where it goes on, for `after`."""
+
+    def __init__(self, detail: str, cursor: str | None) -> None:
+        super().__init__(detail)
+        self.cursor = cursor
 
 
 class NotFinished(PredictqError):

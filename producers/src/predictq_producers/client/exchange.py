@@ -32,6 +32,7 @@ __all__ = [
     "result_call",
     "results_call",
     "source_call",
+    "stream_call",
     "submit_body",
     "submit_call",
     "upload_call",
@@ -87,27 +88,22 @@ class JobOptions(TypedDict, total=False):
 
 
 def given_options(options: JobOptions) -> dict[str, Any]:
-    """Those that say something. Raises UserMistake for names of columns that cannot be sent, TypeError else."""
+    """Those that say something. Raises UserMistake for names of columns that are no list, TypeError else."""
     if unknown := sorted(set(options) - set(JobOptions.__annotations__)):
         raise TypeError(f"{unknown[0]!r} is no option of a job; {', '.join(JobOptions.__annotations__)} are")
-    keep, id_column = options.get("keep", ()), options.get("id_column")
+    keep = options.get("keep", ())
     if isinstance(keep, str):
         raise UserMistake(f"keep={keep!r} is one text; a list of names would be right, [{keep!r}]")
-    if with_comma := [name for name in (*keep, id_column or "") if "," in name]:
-        raise UserMistake(f"column {with_comma[0]!r} has a comma in its name; rename it to keep it")
     given = {**options, "keep": list(keep) or None}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def form_fields(options: JobOptions) -> list[tuple[str, str]]:
     """The same as the fields of a form."""
-    fields: list[tuple[str, str]] = []
-    for name, value in given_options(options).items():
-        if name == "keep":
-            fields += [(name, column) for column in value]
-        else:
-            fields.append((name, value if isinstance(value, str) else to_json(value).decode()))
-    return fields
+    return [
+        (name, value if isinstance(value, str) else to_json(value).decode())
+        for name, value in given_options(options).items()
+    ]
 
 
 def submit_body(instances: Any, options: SubmitOptions) -> bytes:
@@ -142,6 +138,12 @@ def result_call(request_id: str, *, hold_seconds: float = 0.0) -> Call:
     query = {"wait": f"{hold_seconds:.3f}"} if hold_seconds > 0 else {}
     path = f"/v1/predictions/{quote(request_id, safe='')}"
     return Call(method="GET", path=path, query=query, hold_seconds=hold_seconds)
+
+
+def stream_call(endpoint: str, cursor: str | None) -> Call:
+    """Follow an endpoint, from a place in its stream or from now on."""
+    headers = {"accept": "text/event-stream"} | ({} if cursor is None else {"last-event-id": cursor})
+    return Call(method="GET", path=f"/v1/endpoints/{quote(endpoint, safe='')}/events", headers=headers)
 
 
 def cancel_call(request_id: str) -> Call:

@@ -5,7 +5,7 @@ Both senders do the same; only one of them awaits.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
 from typing import IO, Any
 
@@ -98,7 +98,7 @@ class Sender(_Asking):
                     return body_of(failure)
             time.sleep(self.pause_after(attempts, failure, upload))
 
-    def pieces(self, call: Call) -> Iterator[bytes]:
+    def pieces(self, call: Call) -> Generator[bytes]:
         """The body of the answer as it comes. Raises as `send`, and Interrupted where it has no end."""
         attempts = self.attempts(call)
         failure: Reply | httpx.RequestError
@@ -166,7 +166,7 @@ class AsyncSender(_Asking):
                     return body_of(failure)
             await asyncio.sleep(self.pause_after(attempts, failure, upload))
 
-    async def pieces(self, call: Call) -> AsyncIterator[bytes]:
+    async def pieces(self, call: Call) -> AsyncGenerator[bytes]:
         """See Sender."""
         attempts = self.attempts(call)
         failure: Reply | httpx.RequestError

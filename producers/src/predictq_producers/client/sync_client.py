@@ -30,6 +30,7 @@ from predictq_producers.client.frames import FrameRows, instances_of, read_table
 from predictq_producers.client.request import AT_ONCE, Request, batched_instances, numbered_key
 from predictq_producers.client.result import Hold, Result
 from predictq_producers.client.sending import Sender
+from predictq_producers.client.streaming import ResultStream
 from predictq_producers.client.sync_job import Job
 from predictq_producers.client.uploading import Upload
 
@@ -147,6 +148,14 @@ class Client:
         if not result.finished:
             raise NotFinished("request", result.id, wait)
         return result
+
+    def stream(self, endpoint: str, *, after: str | None = None) -> ResultStream:
+        """Every request of the endpoint that is finished from when the iteration begins, or behind the cursor `after`.
+
+        A stream that is cut goes on where it ended, by itself; `cursor` of the stream is behind the last result, for a
+        program that comes back later. Raises FellBehind where it was away for longer than that is kept.
+        """
+        return ResultStream(self._sender, endpoint, after)
 
     def cancel(self, request_id: str) -> Result:
         """Cancel a request; what is finished stays as it is."""

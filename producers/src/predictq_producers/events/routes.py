@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from predictq_producers.bodies import read_body
+from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.http_binding import received
 from predictq_producers.events.openapi import EVENT_BODY, EVENT_PARAMETERS, EVENT_RESPONSES
 from predictq_producers.events.taking import Taken, Taker
@@ -22,7 +23,9 @@ SNS = "x-amz-sns-message-type"
 """SNS sends its JSON as text/plain."""
 
 
-def add_event_route(router: APIRouter, taker: Taker, publisher: Publisher, *, max_body_bytes: int) -> None:
+def add_event_route(
+    router: APIRouter, taker: Taker, publisher: Publisher, writer: PayloadWriter, *, max_body_bytes: int
+) -> None:
     """Add the route."""
 
     @router.post(
@@ -51,6 +54,8 @@ def add_event_route(router: APIRouter, taker: Taker, publisher: Publisher, *, ma
             taken: Sequence[Taken] = [taker.notification(parse_json(raw))]
         else:
             taken = taker.events(found, request.query_params.get("endpoint"), time.time())
+        if payloads := [payload for each in taken for payload in each.payloads]:
+            await writer.write(payloads)
         await _publish(publisher, taken)
         if found is not None and found.batched:
             return _answer([each.answer for each in taken], taken)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from predictq.brokers.port import Message
+from predictq.payloads import Payload
 from predictq_producers.deriving import event_id
 from predictq_producers.events.http_binding import Received
 from predictq_producers.events.object_events import object_events
@@ -26,6 +27,8 @@ class Taken(NamedTuple):
     messages: Sequence[Message]
     place: str | None
     """Where the result will be, where there is one."""
+    payloads: Sequence[Payload] = ()
+    """To be written before."""
 
 
 class Taker:
@@ -81,7 +84,8 @@ class Taker:
             faults = [Fault(foreign.place(fault.pointer), fault.detail) for fault in error.faults]
             raise Refused(error.status, error.detail, faults) from error
         answer = {"id": prepared.id, "endpoint": named, "status": "queued"}
-        return Taken(answer, [prepared.message], f"/v1/predictions/{prepared.id}")
+        payloads = () if prepared.payload is None else (prepared.payload,)
+        return Taken(answer, [prepared.message], f"/v1/predictions/{prepared.id}", payloads)
 
     def _of_store(self, event: Mapping[str, Any]) -> Taken:
         """A store's notification as the data of a CloudEvent; its rules name the endpoint."""

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from predictq.brokers.port import Admin, Dead, Done, Message, Record, Verdict
-from predictq.chunkfile import ChunkRows, Refusal, read_chunk
+from predictq.chunkfile import ChunkRows, Refusal, read_chunk, read_numbers
 from predictq.errors import BadMessage, NoRoom, Unavailable
 from predictq.ids import derived_id
 from predictq.loop import Limits, Outcome
-from predictq.messages import CHUNK, CHUNK_TYPE, ChunkData, JobPlace
+from predictq.messages import CHUNK, CHUNK_TYPE, ChunkData, JobPlace, encode_packed, pack
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq.storage import NotInStorage, Storage
@@ -30,6 +30,8 @@ __all__ = ["Cutter", "Room", "request_id_of"]
 log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 1024 * 1024
+PACKED_BYTES = 11
+"""Of a number in base64, and some."""
 ENVELOPE_BYTES = 16 * 1024
 """Of a request: what stands around its instances."""
 _IS_CHUNK = f'"{CHUNK_TYPE}"'.encode()
@@ -120,19 +122,44 @@ class Cutter:
         if maker is None:
             return Dead(f"there is no endpoint {chunk['endpoint']!r}")
         self._room(chunk["endpoint"])
+        refused: dict[int, Refusal] = {}
         try:
-            with self._storage.open(chunk["url"]) as stream:
-                found = read_chunk(stream, chunk["form"])
+            messages = self._packed(chunk, maker, refused) or self._rows(chunk, maker, refused)
         except NotInStorage:
             return Done()  # the job was cancelled or is kept no longer
-        refused = dict(found.refused)
-        rows = _taken(chunk, found, maker, refused)
-        messages = [
-            message for run in _runs(rows, chunk["request_rows"]) for message in self._requests(chunk, run, refused)
-        ]
         if refused:
             self._note(chunk, refused)
         return Done((*messages, self._cut(chunk, len(messages), len(refused))))
+
+    def _packed(self, chunk: ChunkData, maker: RequestMaker, refused: dict[int, Refusal]) -> list[Message]:
+        """Requests of columns; none where its rows must be looked at one by one."""
+        features = chunk["features"]
+        if features is None or not chunk.get("packed") or maker.check.json_schema is not None:
+            return []
+        with self._storage.open(chunk["url"]) as stream:
+            numbers = read_numbers(stream, features)
+        if numbers is None:
+            return []
+        refused.update(numbers.refused)
+        room = chunk["request_bytes"] - ENVELOPE_BYTES - len(to_json(features))
+        most = min(chunk["request_rows"], room // (len(features) * PACKED_BYTES))
+        if not most:
+            return []
+        names = features if chunk["named"] else None
+        messages = []
+        for places, at in _runs(_Rows(numbers.places, range(len(numbers.places))), most):
+            packed = pack(names, numbers.types, numbers.slice(at[0], at[-1] + 1))
+            messages.append(self._prepared(chunk, places, encode_packed(packed), packed=True))
+        return messages
+
+    def _rows(self, chunk: ChunkData, maker: RequestMaker, refused: dict[int, Refusal]) -> list[Message]:
+        with self._storage.open(chunk["url"]) as stream:
+            found = read_chunk(stream, chunk["form"])
+        refused.update(found.refused)
+        rows = _taken(chunk, found, maker, refused)
+        return [
+            message for run in _runs(rows, chunk["request_rows"]) for message in self._requests(chunk, run, refused)
+        ]
 
     def _requests(self, chunk: ChunkData, rows: _Rows, refused: dict[int, Refusal]) -> Iterator[Message]:
         """One request of the rows, or several smaller ones."""
@@ -153,16 +180,20 @@ class Cutter:
             yield from self._requests(chunk, _Rows(rows.places[:half], rows.instances[:half]), refused)
             yield from self._requests(chunk, _Rows(rows.places[half:], rows.instances[half:]), refused)
             return
-        first_row = chunk["first_row"] + rows.places[0]
+        yield self._prepared(chunk, rows.places, instances)
+
+    def _prepared(self, chunk: ChunkData, places: Sequence[int], rows: bytes, *, packed: bool = False) -> Message:
+        first_row = chunk["first_row"] + places[0]
         job: JobPlace = {
             "id": chunk["job_id"],
             "chunk": chunk["number"],
             "first_row": first_row,
-            "rows": len(rows.places),
+            "rows": len(places),
         }
         maker = self._makers[chunk["endpoint"]]
+        request_id = request_id_of(chunk["job_id"], first_row)
         try:
-            yield maker.prepare_rows(instances, job, request_id_of(chunk["job_id"], first_row), time.time())
+            return maker.prepare_rows(rows, job, request_id, time.time(), packed=packed)
         except Refused as error:
             raise Unavailable(error.detail) from error
 

@@ -203,6 +203,7 @@ class Planner:
             "carried": columns.carried,
             "request_rows": min(self._settings.request_rows, maker.max_instances),
             "request_bytes": maker.max_bytes,
+            "packed": self._settings.packed_requests,
         }
 
     def _place(self, data: JobData, number: int, piece: Piece) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The write side of jobs: `POST /v1/endpoints/{endpoint}/jobs`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +12,7 @@ from predictq.storage import Storage
 from predictq_producers.bodies import read_body
 from predictq_producers.deriving import keyed_job_id
 from predictq_producers.headers import idempotency_key
-from predictq_producers.jobs.submitting import OPTIONS, JobMaker
+from predictq_producers.jobs.submitting import OPTIONS, JobMaker, columns_named
 from predictq_producers.jobs.uploading import Uploaded, clean_name, upload_body, upload_form
 from predictq_producers.parsing import parse_json
 from predictq_producers.publishing import Publisher
@@ -121,7 +121,9 @@ def add_job_submit_route(
     async def _message(request: Request, endpoint: str, job_id: str) -> Any:
         kind = request.headers.get("content-type", "")
         media_type = kind.partition(";")[0].strip().lower()
-        asked = dict(request.query_params)
+        asked: dict[str, Any] = dict(request.query_params)
+        if "keep" in asked:
+            asked["keep"] = _kept(request.query_params.getlist("keep"))
         if media_type == "application/json":
             body = await _json(request)
             url = body.pop("source", None)
@@ -152,12 +154,16 @@ def _options(uploaded: Uploaded) -> Mapping[str, Any]:
     options: dict[str, Any] = {}
     for name, values in uploaded.fields.items():
         if name == "keep":
-            options[name] = ",".join(values)
+            options[name] = _kept(values)
         elif name == "metadata":
             options[name] = parse_json(values[-1].encode()) if values[-1].startswith("{") else values[-1]
         else:
             options[name] = values[-1]
     return options
+
+
+def _kept(values: Sequence[str]) -> list[Any]:
+    return [column for text in values for column in columns_named(text)]
 
 
 async def _json(request: Request) -> dict[str, Any]:

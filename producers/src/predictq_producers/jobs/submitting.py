@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+from pydantic_core import from_json
+
 from predictq.brokers.port import Message
 from predictq.messages import FileFormat, JobData, JobResult, JobSource
 from predictq.names import Names
@@ -13,7 +15,7 @@ from predictq_producers.jobs.events import job_message
 from predictq_producers.refusals import Fault, Refused, pointer
 from predictq_producers.requests import RequestMaker
 
-__all__ = ["OPTIONS", "JobMaker"]
+__all__ = ["OPTIONS", "JobMaker", "columns_named"]
 
 FORMATS: tuple[FileFormat, ...] = ("csv", "jsonl", "json", "parquet", "arrow")
 OPTIONS = (
@@ -32,6 +34,7 @@ OPTIONS = (
 RESULT_FORMATS = ("csv", "jsonl", "parquet")
 MAX_COLUMNS = 1000
 MAX_TEXT = 1024
+NAMES = 'names of columns would be right: a,b or, where they have commas in them, ["a, b"]'
 
 
 class JobMaker:
@@ -126,6 +129,16 @@ class JobMaker:
         return job_message(self._names, data)
 
 
+def columns_named(text: str) -> list[Any]:
+    """The names in a text: between commas, or of a JSON array, where they may have commas in them. Raises Refused."""
+    if not text.startswith('["'):
+        return [part.strip() for part in text.split(",")]
+    try:
+        return list(from_json(text))
+    except ValueError as error:
+        raise _wrong("keep", NAMES) from error
+
+
 def _is_url(url: Any) -> bool:
     return isinstance(url, str) and 0 < len(url) <= 4096 and "://" in url
 
@@ -150,11 +163,10 @@ def _column(name: str, value: Any) -> str:
 
 
 def _columns(name: str, value: Any) -> list[str]:
-    """A list, or a text of names between commas."""
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    good = isinstance(names, Sequence) and 0 < len(names) <= MAX_COLUMNS
+    names = columns_named(value) if isinstance(value, str) else value
+    good = isinstance(names, list | tuple) and 0 < len(names) <= MAX_COLUMNS
     if not good or not all(isinstance(each, str) and 0 < len(each) <= MAX_TEXT for each in names):
-        raise _wrong(name, "names of columns would be right")
+        raise _wrong(name, NAMES)
     return list(dict.fromkeys(names))
 
 

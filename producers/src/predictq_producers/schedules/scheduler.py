@@ -17,16 +17,11 @@ from predictq.settings import ScheduleSettings
 from predictq_producers.deriving import scheduled_job_id
 from predictq_producers.jobs.starting import JobStarter
 from predictq_producers.refusals import Refused
-from predictq_producers.schedules.ticks import Ticks
+from predictq_producers.schedules.due import DueTicks
 
 __all__ = ["ScheduledJob", "Scheduler", "scheduled_job"]
 
 log = logging.getLogger(__name__)
-
-PUNCTUAL_SECONDS = 60.0
-"""A tick that is not older was not missed: a scheduler that is started again, or two that take turns, are in time."""
-MOST = 1000
-"""Ticks of one schedule that are caught up with, the latest ones."""
 
 
 class ScheduledJob(NamedTuple):
@@ -74,7 +69,8 @@ class Scheduler:
     ) -> None:
         """`file_url` gives URLs of this machine's files their place."""
         now = clock()
-        self._schedules = [_Schedule(name, schedule, file_url, now) for name, schedule in schedules.items()]
+        self._schedules = [(name, schedule, DueTicks(name, schedule, now)) for name, schedule in schedules.items()]
+        self._file_url = file_url
         self._starter = starter
         self._clock = clock
         self._due: deque[ScheduledJob] = deque()
@@ -82,8 +78,8 @@ class Scheduler:
     def __call__(self, stop: Stop) -> None:
         """Start what is due. Raises BrokerUnavailable."""
         now = self._clock()
-        for schedule in self._schedules:
-            self._due.extend(schedule.due(now))
+        for name, schedule, ticks in self._schedules:
+            self._due.extend(scheduled_job(name, schedule, self._file_url, tick) for tick in ticks.due(now))
         while self._due and not stop.is_set():
             self._start(self._due[0])
             self._due.popleft()
@@ -96,38 +92,3 @@ class Scheduler:
             log.error("schedule %s: the job of %s is refused: %s", said["schedule"], said["tick"], error.reason)  # noqa: TRY400
         else:
             log.info("schedule %s: job %s of %s is started", said["schedule"], job.id, said["tick"])
-
-
-class _Schedule:
-    """One schedule, and up to when its jobs are started."""
-
-    def __init__(self, name: str, schedule: ScheduleSettings, file_url: Callable[[str], str], now: float) -> None:
-        self._name = name
-        self._settings = schedule
-        self._file_url = file_url
-        self._ticks = Ticks(schedule.cron, schedule.timezone)
-        back = PUNCTUAL_SECONDS if schedule.catch_up == "none" else max(schedule.catch_up_seconds, PUNCTUAL_SECONDS)
-        self._done_until = now - back
-        self._next = self._ticks.following(self._done_until)
-
-    def due(self, now: float) -> list[ScheduledJob]:
-        """The jobs whose time has come since it was asked last; of those that were missed what the schedule says."""
-        if now < self._done_until - PUNCTUAL_SECONDS:
-            log.warning("schedule %s: the clock was set back; what was started stays one job", self._name)
-            self._done_until = now
-            self._next = self._ticks.following(now)
-        if now < self._next:
-            return []
-        ticks = self._ticks.between(self._done_until, now, most=MOST)
-        self._done_until = now
-        self._next = self._ticks.following(now)
-        punctual = [tick for tick in ticks if tick.timestamp() >= now - PUNCTUAL_SECONDS]
-        missed = ticks[: len(ticks) - len(punctual)]
-        match self._settings.catch_up:
-            case "none":
-                missed = []
-            case "last":
-                missed = [] if punctual else missed[-1:]
-            case "all":
-                pass
-        return [scheduled_job(self._name, self._settings, self._file_url, tick) for tick in [*missed, *punctual]]

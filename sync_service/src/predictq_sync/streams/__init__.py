@@ -1,0 +1,1 @@
+"""Server-Sent Events: the order in which requests were completed, and the streams that tell of it."""
