@@ -13,7 +13,7 @@ from predictq_sync.database import Database
 from predictq_sync.jobs.forgetting import ForgetJobs, old_jobs
 from predictq_sync.statements import among, json_ids
 from predictq_sync.streams.forgetting import forget_completions, old_completions
-from predictq_sync.tables import batches, dead_letters, deliveries, predictions, requests
+from predictq_sync.tables import batches, dead_letters, deliveries, jobs, predictions, requests, webhooks
 
 __all__ = ["Pruned", "Retention", "prune"]
 
@@ -27,20 +27,32 @@ TICK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """How many rows went, or with a dry run would go. A request's predictions go with it and are not counted."""
+    """How many rows went, or with a dry run would go. A request's predictions go with it and are not counted.
+
+    Of webhooks those go whose job is kept no longer.
+    """
 
     requests: int
     batches: int
     dead_letters: int
     jobs: int = 0
     deliveries: int = 0
+    webhooks: int = 0
     completions: int = 0
     """Rows of their order, each of which names many requests."""
 
     @property
     def most(self) -> int:
         """Of the table that lost most."""
-        return max(self.requests, self.batches, self.dead_letters, self.jobs, self.deliveries, self.completions)
+        return max(
+            self.requests,
+            self.batches,
+            self.dead_letters,
+            self.jobs,
+            self.deliveries,
+            self.webhooks,
+            self.completions,
+        )
 
     def __add__(self, other: "Pruned") -> "Pruned":
         return Pruned(
@@ -49,6 +61,7 @@ class Pruned:
             dead_letters=self.dead_letters + other.dead_letters,
             jobs=self.jobs + other.jobs,
             deliveries=self.deliveries + other.deliveries,
+            webhooks=self.webhooks + other.webhooks,
             completions=self.completions + other.completions,
         )
 
@@ -131,12 +144,13 @@ class Retention:
         if pruned.most:
             log.info(
                 "retention: deleted %d jobs, %d requests, %d mini-batches, %d dead letters, %d deliveries, "
-                "%d rows of completions",
+                "%d webhooks, %d rows of completions",
                 pruned.jobs,
                 pruned.requests,
                 pruned.batches,
                 pruned.dead_letters,
                 pruned.deliveries,
+                pruned.webhooks,
                 pruned.completions,
             )
         if chunk.most < CHUNK and not forgotten:
@@ -152,6 +166,7 @@ def _old(retention: RetentionSettings, now: float, *, open_too: bool) -> Mapping
         requests: and_(requests.c.created_at < made, over),
         batches: batches.c.finished_at < wire_time(now - retention.batches_seconds),
         dead_letters: dead_letters.c.dead_at < wire_time(now - retention.dead_letters_seconds),
+        webhooks: and_(webhooks.c.job_id.is_not(None), webhooks.c.created_at < made, ~_ITS_JOB.exists()),
         deliveries: pushed_before if open_too else and_(pushed_before, deliveries.c.state != "pending"),
     }
 
@@ -198,4 +213,5 @@ def _endpoints(connection: Connection) -> Iterator[str]:
         yield endpoint
 
 
+_ITS_JOB = select(jobs.c.id).where(jobs.c.id == webhooks.c.job_id)
 _DELETE_PREDICTIONS = delete(predictions).where(among(predictions.c.request_id, bindparam("ids")))

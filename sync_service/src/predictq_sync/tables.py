@@ -287,6 +287,7 @@ deliveries = Table(
     Column("claim", Text),
     Column("finished_at", Text),
     Index("deliveries_by_time", "created_at", "id"),
+    Index("deliveries_by_subject", "subject"),
 )
 Index(
     "deliveries_pending",

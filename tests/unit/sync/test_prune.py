@@ -6,6 +6,7 @@ import pytest
 from tests.unit.sync.conftest import LIMITS, NAMES, NOW, batch, make_store, prediction, request, rows_of
 
 from predictq.brokers import Record
+from predictq.clock import wire_time
 from predictq.ids import derived_id
 from predictq.settings import RetentionSettings
 from predictq_sync import prune as module
@@ -15,6 +16,8 @@ from predictq_sync.ledger import Ledger
 from predictq_sync.prune import Pruned, Retention, prune
 from predictq_sync.retiring import cancel_retired
 from predictq_sync.store import Store
+from predictq_sync.tables import deliveries, jobs, webhooks
+from predictq_sync.webhooks.outbox import pending
 
 DAY = 86_400.0
 RETENTION = RetentionSettings(requests_seconds=30 * DAY, batches_seconds=30 * DAY, dead_letters_seconds=90 * DAY)
@@ -132,3 +135,32 @@ def test_what_a_deployment_owes_to_the_endpoint_that_it_left_is_cancelled(databa
     ledger.handle([request(derived_id("left"), deployments=["linear"])])
 
     assert cancel_retired(database, {"linear": "elsewhere"}, NOW) == 1
+
+
+def test_deliveries_go_and_pending_ones_can_be_spared(database: Database) -> None:
+    rows = [
+        pending("https://example.org/", "prediction.failed", name, wire_time(OLD), webhook_id=None) for name in "abc"
+    ]
+    rows[1] = rows[1]._replace(state="delivered")
+    rows[2] = rows[2]._replace(created_at=wire_time(YOUNG), state="failed")
+    with database.write() as connection:
+        for row in rows:
+            connection.execute(deliveries.insert().values(**row._asdict()))
+
+    spared = prune(database, RETENTION, NOW, forget_jobs=no_jobs, open_too=False)
+    assert [row["subject"] for row in rows_of(database, "deliveries", "subject")] == ["a", "c"]
+    gone = prune(database, RETENTION, NOW, forget_jobs=no_jobs)
+    assert [row["subject"] for row in rows_of(database, "deliveries", "subject")] == ["c"]
+    assert (spared.deliveries, gone.deliveries) == (1, 1)
+
+
+def test_a_webhook_of_a_job_goes_with_the_job(database: Database) -> None:
+    made = {"url": "https://example.org/", "events": "[]", "source": "api", "state": "enabled"}
+    job = {"id": "kept", "endpoint": "tumours", "status": "completed", "created_at": wire_time(OLD)}
+    with database.write() as connection:
+        connection.execute(jobs.insert().values(**job))
+        for name, job_id in (("all", None), ("of-kept", "kept"), ("of-gone", "gone")):
+            connection.execute(webhooks.insert().values(id=name, job_id=job_id, created_at=wire_time(OLD), **made))
+
+    assert prune(database, RETENTION, NOW, forget_jobs=no_jobs).webhooks == 1
+    assert [row["id"] for row in rows_of(database, "webhooks", "id")] == ["all", "of-kept"]

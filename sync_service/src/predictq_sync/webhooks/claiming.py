@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import bindparam, literal_column, not_, select, text, update
 
 from predictq.clock import wire_time
+from predictq_sync.arrays import array_literal
 from predictq_sync.database import Database
 from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import deliveries, webhooks
@@ -54,6 +55,7 @@ class Deliveries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._claim = text(_CLAIMS[database.dialect])
         self._said = text(_SAID[database.dialect])
 
     def due_places(self, now: float, *, full: Sequence[str]) -> Sequence[str]:
@@ -69,13 +71,13 @@ class Deliveries:
         with self._database.write() as connection:
             for place, room in rooms.items():
                 wanted = {
-                    "place_wanted": place,
+                    "place": place,
                     "most": room,
                     "now": wire_time(now),
                     "mine": claim,
                     "until": wire_time(now + seconds),
                 }
-                found = connection.execute(_CLAIM, wanted).all()
+                found = connection.execute(self._claim, wanted).all()
                 taken += [
                     Claimed(*row)._replace(history=from_json(row.history))
                     for row in sorted(found, key=lambda row: (row.created_at, row.id))
@@ -86,7 +88,8 @@ class Deliveries:
         """Write down what became of some. One that another process has taken over stays, unless it was delivered."""
         marks = to_json([each._asdict() for each in said]).decode()
         with self._database.write() as connection:
-            connection.execute(self._said, {"said": marks})
+            ids = {"ids": array_literal([each.id for each in said])} if self._database.dialect == "postgresql" else {}
+            connection.execute(self._said, {"said": marks, **ids})
 
     def disable(self, webhook_ids: Sequence[str], reason: str) -> None:
         """Push to these webhooks no more."""
@@ -116,33 +119,30 @@ _PLACES = (
     .where(
         _places.c.place.is_not(None),
         not_(among(_places.c.place, bindparam("full"))),
-        select(_waiting.c.id)
-        .where(
-            _waiting.c.state == literal_column("'pending'"),
-            _waiting.c.place == _places.c.place,
-            _waiting.c.due_at <= bindparam("now"),
-        )
-        .exists(),
+        # Not `EXISTS`, which PostgreSQL may turn into a join with all that is due.
+        select(literal_column("min(waiting.due_at)"))
+        .select_from(_waiting)
+        .where(_waiting.c.state == literal_column("'pending'"), _waiting.c.place == _places.c.place)
+        .scalar_subquery()
+        <= bindparam("now"),
     )
     .limit(bindparam("most"))
-)
-_due = (
-    select(deliveries.c.id)
-    .where(_IS_PENDING, deliveries.c.place == bindparam("place_wanted"), deliveries.c.due_at <= bindparam("now"))
-    .order_by(deliveries.c.due_at)
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(deliveries)
-    .where(deliveries.c.id == _due.c.id)
-    .values(claim=bindparam("mine"), due_at=bindparam("until"))
-    .returning(*(deliveries.c[name] for name in Claimed._fields))
 )
 _DISABLE = (
     update(webhooks).where(among(webhooks.c.id, bindparam("ids"))).values(state="disabled", reason=bindparam("why"))
 )
+# On PostgreSQL rows are looked up by arrays of ids: a join would be planned by statistics that are often old.
+_CLAIM = """
+UPDATE deliveries SET claim = :mine, due_at = :until WHERE id {among}
+RETURNING id, webhook_id, url, place, event, subject, attempts, CAST(history AS text) AS history, created_at, claim
+"""
+_DUE = """
+    SELECT id FROM deliveries WHERE state = 'pending' AND place = :place AND due_at <= :now ORDER BY due_at LIMIT :most
+"""
+_CLAIMS = {
+    "sqlite": _CLAIM.format(among=f"IN ({_DUE})"),
+    "postgresql": _CLAIM.format(among=f"= ANY (ARRAY({_DUE} FOR UPDATE SKIP LOCKED))"),
+}
 _SET = """
 UPDATE deliveries SET state = said.state, attempts = said.attempts, history = said.history, due_at = said.due_at,
     claim = NULL, finished_at = said.finished_at
@@ -159,4 +159,7 @@ _SAID_ON_SQLITE = """(
 _SAID_ON_POSTGRESQL = """json_to_recordset(CAST(:said AS json)) AS said (
     id text, claim text, state text, attempts integer, history json, due_at text, finished_at text
 )"""
-_SAID = {"sqlite": _SET.format(said=_SAID_ON_SQLITE), "postgresql": _SET.format(said=_SAID_ON_POSTGRESQL)}
+_SAID = {
+    "sqlite": _SET.format(said=_SAID_ON_SQLITE),
+    "postgresql": _SET.format(said=_SAID_ON_POSTGRESQL) + "    AND deliveries.id = ANY (CAST(:ids AS text[]))\n",
+}

@@ -114,13 +114,24 @@ class Dispatcher:
         if not places:
             return wrote
         self._forget()
-        rooms = {place: room for place in places if (room := self._receiver(place).room())}
+        rooms = self._rooms(places)
         taken_at = time.monotonic()
         claimed = await asyncio.to_thread(
             lambda: self._deliveries.claim(rooms, now, seconds=self._claim_seconds),
         )
         await self._begin(claimed, poster, taken_at)
         return True
+
+    def _rooms(self, places: Sequence[str]) -> Mapping[str, int]:
+        """How many deliveries are to be taken for each."""
+        left = MOST_IN_HAND - len(self._tasks)
+        rooms: dict[str, int] = {}
+        for place in places:
+            room = min(self._receiver(place).room(), left)
+            if room:
+                rooms[place] = room
+                left -= room
+        return rooms
 
     async def _begin(self, claimed: Sequence[Claimed], poster: Poster, taken_at: float) -> None:
         bodies = await asyncio.to_thread(self._read, claimed)

@@ -197,5 +197,9 @@ _IS_IT = webhooks.c.id == bindparam("webhook")
 _ONE = _SHOWN.where(_IS_IT)
 _CHANGE = update(webhooks).where(_IS_IT)
 _DELETE = delete(webhooks).where(_IS_IT)
-_COUNT = select(func.count()).select_from(webhooks)
+# One of a job that is over tells nothing any more.
+_IS_OVER = select(jobs.c.id).where(
+    jobs.c.id == webhooks.c.job_id, jobs.c.status.in_(("completed", "failed", "cancelled"))
+)
+_COUNT = select(func.count()).select_from(webhooks).where(~_IS_OVER.exists())
 _STATUS = select(jobs.c.status).where(jobs.c.id == bindparam("job"))

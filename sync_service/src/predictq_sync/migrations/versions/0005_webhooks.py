@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("deliveries_by_time", "deliveries", ["created_at", "id"])
+    op.create_index("deliveries_by_subject", "deliveries", ["subject"])
     pending = sa.text("state = 'pending'")
     op.create_index(
         "deliveries_pending", "deliveries", ["place", "due_at"], sqlite_where=pending, postgresql_where=pending
