@@ -25,7 +25,7 @@ MODELS = {"joblib", "numpy", "scikit-learn", "scipy", "skops"}
 DATABASE = {"alembic", "pysqlite3", "sqlalchemy"}
 EXTRAS = {
     "predictq": "[confluent,kafka,rabbitmq,redis,s3]",
-    "predictq_producers": "[client,schedules,watch]",
+    "predictq_producers": "[client,rq,schedules,watch]",
     "predictq_sync": "[postgresql]",
 }
 DRIVERS = {"confluent-kafka", "hiredis", "kafka-python", "pika", "psycopg", "redis", "s3fs"}
@@ -46,17 +46,27 @@ HTTP_MODULES = {
     "predictq_sync.jobs.result_routes",
     "predictq_sync.jobs.routes",
     "predictq_sync.routes",
+    "predictq_sync.streams.following",
+    "predictq_sync.streams.routes",
+    "predictq_sync.streams.sse",
+    "predictq_sync.streams.tail",
+    "predictq_sync.webhooks.asking",
+    "predictq_sync.webhooks.delivery_routes",
+    "predictq_sync.webhooks.routes",
 }
 """They need the extra `http`."""
 CLIENT_MODULES = {
     "predictq_producers.client.async_",
     "predictq_producers.client.sending",
+    "predictq_producers.client.streaming",
     "predictq_producers.client.sync_",
     "predictq_producers.following",
 }
 """They need the extra `client`."""
 WATCHING_MODULES = {"predictq_producers.watching.watcher"}
 """They need the extra `watch`."""
+RQ_MODULES = {"predictq_producers.schedules.rq_cron"}
+"""They need the extra `rq`."""
 SERVER_BROKERS = {"predictq.brokers.amqp", "predictq.brokers.kafka", "predictq.brokers.redis"}
 """They need a driver, and say which extra brings it."""
 POSTGRESQL_MODULES = {"predictq_sync.writing.postgresql", "predictq_sync.writing.copying"}
@@ -203,7 +213,7 @@ def test_a_service_installs_and_speaks_without_what_others_need(
 ) -> None:
     environment = install(members)
     assert environment.packages & (absent | DRIVERS) == set()
-    skipped = SERVER_BROKERS | POSTGRESQL_MODULES | CLIENT_MODULES | WATCHING_MODULES
+    skipped = SERVER_BROKERS | POSTGRESQL_MODULES | CLIENT_MODULES | WATCHING_MODULES | RQ_MODULES
     if "fastapi" not in environment.packages:
         skipped |= HTTP_MODULES
     environment.run("python", "-c", IMPORT_ALL, ",".join(members), " ".join(skipped))

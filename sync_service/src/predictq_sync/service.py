@@ -75,7 +75,6 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
     endpoints = tuple(settings.endpoints)
     bell = Bell()
     subscriptions = Subscriptions(database)
-    patiently(subscriptions.refresh)
     outbox = Outbox(database.dialect, subscriptions.current, bell.ring)
     ledger = Ledger(
         database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin, outbox=outbox

@@ -63,22 +63,24 @@ def read_subscriptions(connection: Connection) -> Sequence[Subscription]:
 
 
 class Subscriptions:
-    """A copy of them. `current` may be read by any thread, and never waits."""
+    """A copy of them, which any thread may read."""
 
     def __init__(self, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._by_id: Mapping[str, Subscription] = {}
+        self._by_id: Mapping[str, Subscription] | None = None
         self._due = float("-inf")
 
-    def current(self, _: Connection | None = None) -> Sequence[Subscription]:
-        """As they were at the last look."""
+    def current(self, connection: Connection) -> Sequence[Subscription]:
+        """As they were at the last look; the first one is taken by this connection, if nobody has looked before."""
+        if self._by_id is None:
+            self._by_id = {each.id: each for each in read_subscriptions(connection)}
         return tuple(self._by_id.values())
 
     def by_id(self) -> Mapping[str, Subscription]:
-        """The same."""
-        return self._by_id
+        """The same, by their ids; none before anybody has looked."""
+        return self._by_id or {}
 
     def refresh(self, *, at_once: bool = False) -> None:
         """Look again, if it is time to or `at_once`. Blocks; raises DatabaseUnavailable."""

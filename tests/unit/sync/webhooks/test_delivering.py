@@ -326,7 +326,7 @@ def test_secrets_are_told_by_nothing(pushing: Pushing, receiver: TheReceiver, ca
         pushing.settled("failed")
 
     told = [caplog.text, repr(keeper(pushing).all()), repr(keeper(pushing).one(webhook_id)), repr(push_settings())]
-    told += [repr(pushing.subscriptions.current()), repr(DeliveryReader(pushing.database).page(limit=10))]
+    told += [repr(pushing.subscriptions.by_id()), repr(DeliveryReader(pushing.database).page(limit=10))]
     assert caplog.text
     for text in told:
         for hidden in (secret, SECRET):
