@@ -91,19 +91,20 @@ def read_numbers(stream: IO[bytes], columns: Sequence[str]) -> ChunkNumbers | No
     """These columns of a table, if there is any and each is made of finite numbers and nothing else; None where
     `read_chunk` must look at the values."""
     pa = _pyarrow()
-    table, refused = _opened(stream)
-    types: list[NumberType] = []
-    values: list[memoryview] = []
-    if not columns or not table.num_rows or any(_is_cells(table.schema.field(name)) for name in columns):
+    schema = pa.ipc.open_file(stream).schema
+    types = [kind for name in columns if (kind := _number_type(schema.field(name))) is not None]
+    if not columns or len(types) < len(columns):
         return None
-    for name in columns:
+    stream.seek(0)
+    table, refused = _opened(stream)
+    values: list[memoryview] = []
+    if not table.num_rows:
+        return None
+    for name, kind in zip(columns, types, strict=True):
         column = table.column(name)
-        kind: NumberType = "float64" if pa.types.is_floating(column.type) else "int64"
-        fits = kind == "float64" or (pa.types.is_integer(column.type) and column.type != pa.uint64())
-        if not fits or column.null_count or (kind == "float64" and not _all_finite(column)):
+        if column.null_count or (kind == "float64" and not _all_finite(column)):
             return None
         numbers = column.cast(pa.type_for_alias(kind)).combine_chunks()
-        types.append(kind)
         values.append(memoryview(numbers.buffers()[1])[numbers.offset * 8 : (numbers.offset + len(numbers)) * 8])
     return ChunkNumbers(types, values, _places(table.num_rows, refused), refused)
 
@@ -152,6 +153,16 @@ def _places(rows: int, refused: Mapping[int, Refusal]) -> Sequence[int]:
 
 def _is_cells(field: Any) -> bool:
     return bool(field.metadata and CELLS in field.metadata)
+
+
+def _number_type(field: Any) -> NumberType | None:
+    """As what its numbers can travel without loss; None where it holds anything else."""
+    pa = _pyarrow()
+    if _is_cells(field):
+        return None
+    if pa.types.is_floating(field.type):
+        return "float64"
+    return "int64" if pa.types.is_integer(field.type) and field.type != pa.uint64() else None
 
 
 def _all_finite(column: Any) -> bool:

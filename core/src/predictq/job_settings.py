@@ -35,8 +35,8 @@ class JobSettings(Section):
     request_rows: Annotated[int, Field(ge=1, le=100_000)] = 500
     """Rows that one request holds, at most; never more than the endpoint's `max_instances`."""
     packed_requests: bool = True
-    """Rows that are all numbers travel as columns of them (docs/messages.md), which costs a tenth. Off where a worker
-    that is not predictq's reads the requests."""
+    """Rows that are all numbers travel as columns of them (docs/messages.md), which costs less. Off where a worker that
+    is not predictq's reads the requests."""
     max_waiting_requests: Annotated[int, Field(ge=1)] = 200
     """While a deployment has more requests of jobs before it, no chunk is cut."""
     grace_seconds: Seconds = 30.0
