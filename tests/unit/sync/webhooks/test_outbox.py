@@ -7,7 +7,7 @@ from sqlalchemy.event import listen
 from tests.unit.sync.conftest import prediction, request, rows_of
 from tests.unit.sync.webhooks.conftest import Pushing
 from tests.unit.sync.webhooks.receiver import TheReceiver
-from tests.unit.sync.webhooks.test_delivering import make
+from tests.unit.sync.webhooks.test_delivering import keeper, make, spec
 
 from predictq.errors import DatabaseUnavailable
 from predictq.ids import new_id
@@ -24,6 +24,13 @@ def test_where_nobody_asked_no_statement_is_added(pushing: Pushing) -> None:
 
     assert said
     assert [each for each in said if "deliveries" in each or "webhooks" in each] == []
+
+
+def test_what_ends_before_anyone_has_looked_is_told_too(pushing: Pushing) -> None:
+    keeper(pushing).make(spec(URL))
+    assert pushing.subscriptions.by_id() == {}
+    pushing.finish()
+    assert [row["url"] for row in pushing.deliveries()] == [URL]
 
 
 def test_no_result_without_its_push(pushing: Pushing) -> None:
