@@ -107,6 +107,8 @@ class Gateway:
             names=names,
             max_wait_seconds=limits.max_wait_seconds,
         )
+        job_reader = JobReader(database)
+        find_job = FindJob(job_reader, lookup)
         job_maker = JobMaker(names, makers, settings.jobs)
         add_event_route(
             self.app.router,
@@ -120,10 +122,9 @@ class Gateway:
             job_maker,
             self.publisher,
             storage,
+            find_job.hash_of,
             max_upload_bytes=settings.jobs.max_upload_bytes,
         )
-        job_reader = JobReader(database)
-        find_job = FindJob(job_reader, lookup)
         add_job_routes(self.app.router, job_reader, find_job, self.publisher.hint, names=names)
         add_result_routes(self.app.router, JobResults(database, storage), find_job)
         add_webhook_routes(

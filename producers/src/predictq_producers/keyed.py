@@ -24,35 +24,37 @@ class KeyedSubmits:
     id, and whoever commits first decides what it holds.
     """
 
-    def __init__(self, hash_of: Callable[[str], Awaitable[str | None]]) -> None:
+    def __init__(self, hash_of: Callable[[str], Awaitable[str | None]], pointer: str) -> None:
+        """`pointer`, of JSON, to what must be the same each time."""
         self._hash_of = hash_of
+        self._pointer = pointer
         self._recent: OrderedDict[str, str] = OrderedDict()
         self._running: dict[str, asyncio.Task[bool]] = {}
 
-    async def submit(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
+    async def submit(self, request_id: str, content_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
         """Publish unless it was published before; whether it was now, by this call.
 
         Raises Refused(422) where the key came with another body.
         """
         known = self._recent.get(request_id)
         if known is not None:
-            _compare(known, instances_hash)
+            self._compare(known, content_hash)
             self._recent.move_to_end(request_id)
             if running := self._running.get(request_id):
                 await asyncio.shield(running)
             return False
-        self._remember(request_id, instances_hash)
-        task = asyncio.ensure_future(self._first(request_id, instances_hash, publish))
+        self._remember(request_id, content_hash)
+        task = asyncio.ensure_future(self._first(request_id, content_hash, publish))
         self._running[request_id] = task
         return await asyncio.shield(task)
 
-    async def _first(self, request_id: str, instances_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
+    async def _first(self, request_id: str, content_hash: str, publish: Callable[[], Awaitable[None]]) -> bool:
         try:
             known = await self._ask(request_id)
             if known is None:
                 await publish()
             else:
-                _compare(known, instances_hash)
+                self._compare(known, content_hash)
         except BaseException:
             self._recent.pop(request_id, None)
             raise
@@ -68,13 +70,12 @@ class KeyedSubmits:
             log.debug("the ledger cannot be asked about a key: %s", error)
             return None
 
-    def _remember(self, request_id: str, instances_hash: str) -> None:
-        self._recent[request_id] = instances_hash
+    def _remember(self, request_id: str, content_hash: str) -> None:
+        self._recent[request_id] = content_hash
         if len(self._recent) > MAX_KEYS:
             self._recent.popitem(last=False)
 
-
-def _compare(known: str, instances_hash: str) -> None:
-    if known != instances_hash:
-        fault = Fault("/instances", "differ from those that came with this key before; a new key would be right")
-        raise Refused(422, "this Idempotency-Key was used with another body", [fault])
+    def _compare(self, known: str, content_hash: str) -> None:
+        if known != content_hash:
+            right = "is not what came with this key before; a new key would be right"
+            raise Refused(422, "this Idempotency-Key was used with another body", [Fault(self._pointer, right)])

@@ -56,7 +56,7 @@ def add_submit_route(
 
     To the app's own router, and first: matching a nested router costs more than making a request.
     """
-    keyed = KeyedSubmits(results.hash_of)
+    keyed = KeyedSubmits(results.hash_of, "/instances")
 
     async def accept(prepared: Prepared, *, with_key: bool) -> bool:
         """Return once the broker holds the request durably; whether it was published now, not before."""

@@ -159,7 +159,7 @@ jobs = Table(
     Column("endpoint", Key, nullable=False),
     # queued, running, completed, failed or cancelled
     Column("status", Text, nullable=False),
-    # What was asked for: source, keep, id_column.
+    # What was asked for: source, keep, id_column, result, content_hash.
     Column("asked", JsonText),
     Column("metadata", JsonText),
     # All rows of the file; null until it was read to its end.

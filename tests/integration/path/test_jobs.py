@@ -175,6 +175,23 @@ def test_the_same_key_is_one_job(site: Site) -> None:
     assert len(rows_of(site, first)) == 500
 
 
+def test_another_file_under_a_key_is_refused(site: Site) -> None:
+    headers = {"idempotency-key": f'"{new_id()}"'}
+
+    def send(rows: bytes, **fields: str) -> httpx.Response:
+        file = {"file": ("rows.jsonl", rows)}
+        return site.http.post("/v1/endpoints/shared/jobs", files=file, data=fields, headers=headers)
+
+    job_id = send(as_lines(numbers(20))).json()["id"]
+
+    for other in (send(as_lines(numbers(21))), send(as_lines(numbers(20)), keep="a")):
+        assert other.status_code == 422, other.text
+        assert other.json()["errors"][0]["pointer"] == "/file"
+    assert over(site, job_id)["counts"]["total"] == 20
+    uploads = site.installation.folder / "var" / "storage" / "jobs" / job_id / "uploads"
+    assert len(list(uploads.iterdir())) == 1, "what was refused is kept no longer"
+
+
 def test_a_job_that_is_cancelled_keeps_what_it_has(site: Site) -> None:
     rows = b"".join(json.dumps({"mood": "patient"}).encode() + b"\n" for _ in range(200_000))
     job_id = upload(site, "moods", rows, "rows.jsonl")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from predictq.messages.envelope import Codec, Envelope, Id, Name
+from predictq.messages.envelope import Codec, Envelope, Hash, Id, Name
 
 __all__ = [
     "CHUNK",
@@ -68,6 +68,8 @@ class JobData(TypedDict):
     """An instance is an array of the columns' values, although they have names."""
     result: NotRequired[JobResult]
     metadata: NotRequired[dict[str, str]]
+    content_hash: NotRequired[Hash]
+    """Of one that came under a key: of the file, or of its URL, and of how it is to be read."""
     rows: NotRequired[Count]
     """Of `planned`: all of them."""
     chunks: NotRequired[Count]

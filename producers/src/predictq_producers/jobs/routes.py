@@ -1,7 +1,6 @@
 """The write side of jobs: `POST /v1/endpoints/{endpoint}/jobs`."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -9,18 +8,16 @@ from pydantic_core import to_json
 
 from predictq.ids import new_id
 from predictq.storage import Storage
-from predictq_producers.bodies import read_body
 from predictq_producers.deriving import keyed_job_id
 from predictq_producers.headers import idempotency_key
-from predictq_producers.jobs.submitting import OPTIONS, JobMaker, columns_named
-from predictq_producers.jobs.uploading import Uploaded, clean_name, upload_body, upload_form
-from predictq_producers.parsing import parse_json
+from predictq_producers.jobs.submitting import OPTIONS, JobMaker
+from predictq_producers.jobs.taking import JobTaker
+from predictq_producers.keyed import KeyedSubmits
 from predictq_producers.publishing import Publisher
-from predictq_producers.refusals import Fault, Refused
+from predictq_producers.refusals import Refused
 
 __all__ = ["add_job_submit_route"]
 
-MAX_JSON_BYTES = 64 * 1024
 _TEXTS = {"type": "string"}
 _BODY: dict[str, Any] = {
     "required": True,
@@ -64,26 +61,23 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"description": "No such endpoint."},
     413: {"description": "The file is larger than `jobs.max_upload_bytes`."},
     415: {"description": "Neither a form, nor a file, nor JSON."},
-    422: {"description": "An option is unknown or wrong."},
+    422: {"description": "An option is unknown or wrong, or the key came with another file before."},
     503: {"description": "Nobody serves the endpoint, or broker or storage are away; `Retry-After` says when."},
-}
-_FILES = {
-    "text/csv": "rows.csv",
-    "text/tab-separated-values": "rows.tsv",
-    "application/x-ndjson": "rows.jsonl",
-    "application/jsonl": "rows.jsonl",
-    "application/vnd.apache.parquet": "rows.parquet",
-    "application/vnd.apache.arrow.file": "rows.arrow",
-    "application/octet-stream": "",
-    "application/gzip": "",
-    "application/zstd": "",
 }
 
 
 def add_job_submit_route(
-    router: APIRouter, maker: JobMaker, publisher: Publisher, storage: Storage, *, max_upload_bytes: int
+    router: APIRouter,
+    maker: JobMaker,
+    publisher: Publisher,
+    storage: Storage,
+    hash_of: Callable[[str], Awaitable[str | None]],
+    *,
+    max_upload_bytes: int,
 ) -> None:
-    """Add the route on which files come in."""
+    """Add the route on which files come in. `hash_of` says what is known of a job under a key."""
+    taker = JobTaker(maker, storage, max_upload_bytes=max_upload_bytes)
+    keyed = KeyedSubmits(hash_of, "/file")
 
     @router.post(
         "/v1/endpoints/{endpoint}/jobs",
@@ -104,70 +98,26 @@ def add_job_submit_route(
     async def submit_job(endpoint: str, request: Request) -> Response:
         """Upload a file as a form (field `file`) or as the body, or name a `source`; each row is predicted.
 
-        Accepted means that the file is in the storage and that the broker holds the job durably.
+        Accepted means that the file is in the storage and that the broker holds the job durably. With an
+        `Idempotency-Key` the same may be sent again without being done again.
         """
         maker.check(endpoint)
         key = idempotency_key(request.headers.get("idempotency-key"))
         job_id = new_id() if key is None else keyed_job_id(endpoint, key)
-        message = await _message(request, endpoint, job_id)
-        await publisher.publish(message)
+        taken = await taker.take(request, endpoint, job_id, keyed=key is not None)
+        if taken.content_hash is None:
+            await publisher.publish(taken.message)
+        else:
+            try:
+                new = await keyed.submit(job_id, taken.content_hash, lambda: publisher.publish(taken.message))
+            except Refused:
+                await taker.forget(taken.folder)
+                raise
+            if not new:
+                await taker.forget(taken.folder)
         return Response(
             to_json({"id": job_id, "endpoint": endpoint, "status": "queued"}),
             202,
             {"location": f"/v1/jobs/{job_id}", "retry-after": "1"},
             "application/json",
         )
-
-    async def _message(request: Request, endpoint: str, job_id: str) -> Any:
-        kind = request.headers.get("content-type", "")
-        media_type = kind.partition(";")[0].strip().lower()
-        asked: dict[str, Any] = dict(request.query_params)
-        if "keep" in asked:
-            asked["keep"] = _kept(request.query_params.getlist("keep"))
-        if media_type == "application/json":
-            body = await _json(request)
-            url = body.pop("source", None)
-            return maker.of_source(endpoint, job_id, url, {**asked, **body})
-        # Apart from what came under the same key before, which may be read just now.
-        folder = ("jobs", job_id, "uploads", new_id())
-        place = (*folder, "rows")
-        announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced[:20]) > max_upload_bytes + MAX_JSON_BYTES:
-            right = f"at most {max_upload_bytes} bytes (jobs.max_upload_bytes) would be right"
-            raise Refused(413, "the file is too large", [Fault("/file", right)])
-        if media_type == "multipart/form-data":
-            uploaded = await upload_form(request.stream(), kind, storage, place, max_bytes=max_upload_bytes)
-        elif media_type in _FILES:
-            name = clean_name(asked.pop("name", "")) or _FILES[media_type]
-            uploaded = await upload_body(request.stream(), name, storage, place, max_bytes=max_upload_bytes)
-        else:
-            raise Refused(415, f"content type {media_type[:80] or 'missing'!r}: multipart/form-data would be right")
-        try:
-            options = {**asked, **_options(uploaded)}
-            return maker.of_upload(endpoint, job_id, storage.url_of(*place), uploaded.name, options)
-        except Refused:
-            await asyncio.to_thread(storage.delete, *folder)
-            raise
-
-
-def _options(uploaded: Uploaded) -> Mapping[str, Any]:
-    options: dict[str, Any] = {}
-    for name, values in uploaded.fields.items():
-        if name == "keep":
-            options[name] = _kept(values)
-        elif name == "metadata":
-            options[name] = parse_json(values[-1].encode()) if values[-1].startswith("{") else values[-1]
-        else:
-            options[name] = values[-1]
-    return options
-
-
-def _kept(values: Sequence[str]) -> list[Any]:
-    return [column for text in values for column in columns_named(text)]
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request, MAX_JSON_BYTES))
-    if not isinstance(body, dict):
-        raise Refused(422, 'the body is no JSON object; {"source": "s3://…"} would be right')
-    return body

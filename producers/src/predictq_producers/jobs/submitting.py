@@ -58,15 +58,26 @@ class JobMaker:
         if not maker.is_served:
             raise Refused(503, f"endpoint {endpoint!r} has no deployment yet, so no one would answer")
 
-    def of_upload(self, endpoint: str, job_id: str, url: str, name: str, options: Mapping[str, Any]) -> Message:
+    def of_upload(
+        self,
+        endpoint: str,
+        job_id: str,
+        url: str,
+        name: str,
+        options: Mapping[str, Any],
+        content_hash: str | None = None,
+    ) -> Message:
         """A job on a file that is in the storage."""
-        return self._message(endpoint, job_id, {"url": url, "name": name, "owned": True}, options)
+        source: JobSource = {"url": url, "name": name, "owned": True}
+        return self._message(endpoint, job_id, source, options, content_hash=content_hash)
 
-    def of_source(self, endpoint: str, job_id: str, url: Any, options: Mapping[str, Any]) -> Message:
+    def of_source(
+        self, endpoint: str, job_id: str, url: Any, options: Mapping[str, Any], content_hash: str | None = None
+    ) -> Message:
         """A job on a file that lies elsewhere. Raises Refused where it is not allowed to."""
         self.check_source(url)
         name = unquote(urlsplit(url).path).rpartition("/")[2]
-        return self._message(endpoint, job_id, {"url": url, "name": name}, options)
+        return self._message(endpoint, job_id, {"url": url, "name": name}, options, content_hash=content_hash)
 
     def of_rule(
         self, endpoint: str, job_id: str, url: str, name: str, options: Mapping[str, Any], result: JobResult | None
@@ -103,6 +114,8 @@ class JobMaker:
         source: JobSource,
         options: Mapping[str, Any],
         result: JobResult | None = None,
+        *,
+        content_hash: str | None = None,
     ) -> Message:
         unknown = [name for name in options if name not in OPTIONS]
         if unknown:
@@ -126,6 +139,8 @@ class JobMaker:
             raise _wrong("result_format", "goes with a result, the URL of the file")
         if result is not None:
             data["result"] = result
+        if content_hash is not None:
+            data["content_hash"] = content_hash
         return job_message(self._names, data)
 
 

@@ -30,16 +30,25 @@ class Uploaded(NamedTuple):
 
 
 async def upload_form(
-    chunks: AsyncIterator[bytes], content_type: str, storage: Storage, place: tuple[str, ...], *, max_bytes: int
+    chunks: AsyncIterator[bytes],
+    content_type: str,
+    storage: Storage,
+    place: tuple[str, ...],
+    *,
+    max_bytes: int,
+    hashing: Any = None,
 ) -> Uploaded:
-    """Take the field `file` of a multipart form (RFC 7578); the other fields are texts. Raises Refused."""
+    """Take the field `file` of a multipart form (RFC 7578); the other fields are texts. Raises Refused.
+
+    `hashing`, of hashlib, is told the bytes of the file.
+    """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise Refused(400, "the form has no boundary in its content type")
     form = _Form(max_bytes)
     parser = MultipartParser(boundary, form.callbacks())
-    with _Writing(storage, place) as writing:
+    with _Writing(storage, place, hashing) as writing:
         async for chunk in chunks:
             try:
                 parser.write(chunk)
@@ -57,11 +66,17 @@ async def upload_form(
 
 
 async def upload_body(
-    chunks: AsyncIterator[bytes], name: str, storage: Storage, place: tuple[str, ...], *, max_bytes: int
+    chunks: AsyncIterator[bytes],
+    name: str,
+    storage: Storage,
+    place: tuple[str, ...],
+    *,
+    max_bytes: int,
+    hashing: Any = None,
 ) -> Uploaded:
     """Take the whole body as the file. Raises Refused."""
     size = 0
-    with _Writing(storage, place) as writing:
+    with _Writing(storage, place, hashing) as writing:
         async for chunk in chunks:
             size += len(chunk)
             _check_size(size, max_bytes)
@@ -74,9 +89,10 @@ async def upload_body(
 class _Writing:
     """A file of the storage, written by a thread of its own: it may be a disk that is slow, or another machine."""
 
-    def __init__(self, storage: Storage, place: tuple[str, ...]) -> None:
+    def __init__(self, storage: Storage, place: tuple[str, ...], hashing: Any) -> None:
         self._storage = storage
         self._place = place
+        self._hashing = hashing
         self._thread = ThreadPoolExecutor(1, "upload")
         self._stack = ExitStack()
         self._stream: IO[bytes] | None = None
@@ -103,6 +119,8 @@ class _Writing:
         if self._stream is None:
             self._stream = self._stack.enter_context(self._storage.writing(*self._place))
         self._stream.write(data)
+        if self._hashing is not None:
+            self._hashing.update(data)
 
     def _finish(self) -> None:
         self._write(b"")

@@ -20,6 +20,7 @@ __all__ = ["JobEntries", "JobRequest", "Said"]
 
 _IS_CHUNK = f'"{CHUNK_TYPE}"'.encode()
 OPEN = ("queued", "running")
+_ASKED = frozenset({"source", "keep", "id_column", "result", "content_hash"})
 
 
 class JobRequest(NamedTuple):
@@ -106,7 +107,7 @@ class JobEntries:
         stub = {"id": data["job_id"], "endpoint": data["endpoint"], "status": "queued", "created_at": at}
         match data["state"]:
             case "accepted":
-                asked = {name: data[name] for name in ("source", "keep", "id_column", "result") if name in data}
+                asked = {name: value for name, value in data.items() if name in _ASKED}
                 metadata = to_json(data["metadata"]).decode() if "metadata" in data else None
                 entered = {**stub, "asked": to_json(asked).decode(), "metadata": metadata}
                 # An event that comes again, or another one of the same id, changes nothing.

@@ -39,6 +39,10 @@ class FindJob:
             raise NoSuchJob(job_id)
         return body
 
+    async def hash_of(self, job_id: str) -> str | None:
+        """What is known of a job that came under a key. Raises DatabaseUnavailable."""
+        return await asyncio.to_thread(self._reader.hash_of, job_id)
+
 
 def _queued(job_id: str) -> JobBody:
     made = created_at(job_id)

@@ -91,6 +91,12 @@ class JobReader:
             row = connection.execute(_READ, {"id": job_id}).one_or_none()
             return None if row is None else self._body(connection, row)
 
+    def hash_of(self, job_id: str) -> str | None:
+        """What a job under a key was made of, as its message has it; None where the database does not know it."""
+        with self._database.read() as connection:
+            asked = connection.execute(_ASKED, {"id": job_id}).scalar()
+        return None if asked is None else from_json(asked).get("content_hash")
+
     def page(self, *, endpoint: str | None, status: str | None, cursor: str | None, limit: int) -> JobPage:
         """Some jobs, the latest first. Raises UserMistake for a cursor that is none of ours."""
         query = _JOBS.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit + 1)
@@ -197,6 +203,7 @@ _JOBS = select(
     *jobs.columns, *(job_results.c[name].label(f"result_{name}") for name in ("url", "format", "written_at", "error"))
 ).outerjoin_from(jobs, job_results, job_results.c.job_id == jobs.c.id)
 _READ = _JOBS.where(jobs.c.id == bindparam("id"))
+_ASKED = select(jobs.c.asked).where(jobs.c.id == bindparam("id"))
 _CANCEL = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"), jobs.c.status.in_(("queued", "running")))
