@@ -21,6 +21,7 @@ from predictq.names import Names
 from predictq.settings import Settings
 from predictq.storage import NotInStorage, Storage
 from predictq_producers.jobs.events import chunk_message
+from predictq_producers.jobs.tries import EndsProcesses, tried
 from predictq_producers.parsing import check_values
 from predictq_producers.refusals import Refused
 from predictq_producers.requests import RequestMaker
@@ -122,11 +123,22 @@ class Cutter:
         if maker is None:
             return Dead(f"there is no endpoint {chunk['endpoint']!r}")
         self._room(chunk["endpoint"])
-        refused: dict[int, Refusal] = {}
+        return self._tried(record, chunk, maker)
+
+    def _tried(self, record: Record, chunk: ChunkData, maker: RequestMaker) -> Verdict:
         try:
-            messages = self._packed(chunk, maker, refused) or self._rows(chunk, maker, refused)
+            if not record.redeliveries:
+                return self._done(chunk, maker)
+            with tried(self._storage, "jobs", chunk["job_id"], "cutting", f"{chunk['number']:06d}"):
+                return self._done(chunk, maker)
         except NotInStorage:
             return Done()  # the job was cancelled or is kept no longer
+        except EndsProcesses as error:
+            return Dead(str(error), self.buried(record, str(error)))
+
+    def _done(self, chunk: ChunkData, maker: RequestMaker) -> Done:
+        refused: dict[int, Refusal] = {}
+        messages = self._packed(chunk, maker, refused) or self._rows(chunk, maker, refused)
         if refused:
             self._note(chunk, refused)
         return Done((*messages, self._cut(chunk, len(messages), len(refused))))

@@ -27,6 +27,7 @@ from predictq_producers.jobs.json_rows import read_json, read_json_lines
 from predictq_producers.jobs.pieces import Lines, Piece, Table, gathered
 from predictq_producers.jobs.reading import OpenFile, opened, told
 from predictq_producers.jobs.tables import read_arrow, read_parquet
+from predictq_producers.jobs.tries import EndsProcesses, tried
 from predictq_producers.requests import RequestMaker
 
 __all__ = ["Planner"]
@@ -39,6 +40,7 @@ MAX_JSON_BYTES = 256 * 1024 * 1024
 """Of a JSON array, which is read whole."""
 OUTCOME = "outcome.json"
 """Of a job, in the storage: what was said of it when it was planned, or failed."""
+TRIES = "planning"
 _IS_JOB = f'"{JOB_TYPE}"'.encode()
 
 
@@ -104,16 +106,19 @@ class Planner:
         # The same job once more, started twice or submitted under its key: whatever file came with it, the first stays.
         outcome = self._known(data)
         if outcome is None:
-            outcome = self._outcome(data, again=record.redeliveries > 0)
+            try:
+                outcome = self._outcome(data, again=record.redeliveries > 0)
+            except EndsProcesses as error:
+                return Dead(str(error), self.buried(record, str(error)))
             self._remember(outcome)
         else:
             log.info("job %s is %s already", data["job_id"], outcome["state"])
         return Done((job_message(self._names, outcome),))
 
     def _outcome(self, data: JobData, *, again: bool) -> JobData:
-        """Plan the job; what is to be told of it."""
+        """Plan the job; what is to be told of it. Raises EndsProcesses."""
         try:
-            planned = self._plan(data, again=again)
+            planned = self._plan_again(data) if again else self._plan(data, again=False)
         except UserMistake as error:
             log.warning("job %s failed: %s", data["job_id"], error)
             return _failed(data, str(error))
@@ -138,6 +143,11 @@ class Planner:
     def _remember(self, outcome: JobData) -> None:
         with self._storage.writing("jobs", outcome["job_id"], OUTCOME) as stream:
             stream.write(to_json(outcome))
+
+    def _plan_again(self, data: JobData) -> _Planned:
+        job = ("jobs", data["job_id"])
+        with tried(self._storage, *job, TRIES, done_before=len(self._storage.names(*job, "chunks"))):
+            return self._plan(data, again=True)
 
     def _plan(self, data: JobData, *, again: bool) -> _Planned:
         """Raises UserMistake where the file cannot be read, or not to its end; what came before is announced then."""
