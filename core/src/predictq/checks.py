@@ -6,6 +6,7 @@ Members add theirs by the entry point `predictq.checks`: a function of the setti
 import importlib.util
 import socket
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from predictq.brokers.opening import open_broker
 from predictq.errors import PredictqError, Unavailable
 from predictq.settings import Settings
+from predictq.storage import Storage, local_path
 from predictq.topology import topology_of
 
 __all__ = ["Check", "core_checks", "file_checks", "port_is_free"]
@@ -32,8 +34,8 @@ class Check:
 
 
 def core_checks(settings: Settings) -> Sequence[Check]:
-    """Everything that can be said without the members: endpoints, files, port, broker, topics."""
-    return [*_endpoints(settings), *file_checks(settings), _port(settings), *_broker(settings)]
+    """Everything that can be said without the members: endpoints, files, port, storage, broker, topics."""
+    return [*_endpoints(settings), *file_checks(settings), _port(settings), _storage(settings), *_broker(settings)]
 
 
 def file_checks(settings: Settings) -> Iterator[Check]:
@@ -108,6 +110,26 @@ def _port(settings: Settings) -> Check:
         return Check(name="gateway port", ok=True, detail=f"a gateway answers at {at}")
     cure = "stop what listens there, or set gateway.port (PREDICTQ_GATEWAY__PORT)"
     return Check(name="gateway port", ok=False, detail=f"{at} is taken by something else", cure=cure)
+
+
+def _storage(settings: Settings) -> Check:
+    """Whether this process can write to it, read and delete."""
+    url = settings.storage_url()
+    folder = local_path(url)
+    if folder is not None and _is_missing(folder):
+        return Check(name="storage", ok=True, detail=f"{folder}: no folder yet; what is written to it first makes it")
+    place = ("checks", uuid.uuid4().hex)
+    try:
+        storage = Storage(url, settings.jobs.storage_options)
+        with storage.writing(*place, "check") as stream:
+            stream.write(b"predictq doctor")
+        with storage.open(storage.url_of(*place, "check")) as stream:
+            stream.read()
+        storage.delete(*place)
+    except PredictqError as error:
+        cure = "see the message" if isinstance(error, Unavailable) else "mend jobs.storage in the settings"
+        return Check(name="storage", ok=False, detail=str(error), cure=cure)
+    return Check(name="storage", ok=True, detail=f"{url}: written to and read")
 
 
 def _gateway_answers(url: str) -> bool:

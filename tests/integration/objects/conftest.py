@@ -35,6 +35,11 @@ class Store:
     def put(self, key: str, body: bytes) -> None:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
 
+    def etag(self, key: str) -> str:
+        """As notifications have it."""
+        etag: str = self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]
+        return etag.strip('"')
+
     def listed(self) -> list[str]:
         """The keys in the bucket."""
         found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])

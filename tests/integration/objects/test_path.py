@@ -53,6 +53,7 @@ def csv(rows: int, factor: int) -> bytes:
 def test_objects_become_jobs_by_http_and_by_the_broker(installation: Installation, store: Store) -> None:
     installation.configure(SETTINGS.format(bucket=store.bucket, url=store.url), MODELS)
     store.put(KEY, csv(100, 2))
+    first = store.etag(KEY)
     [up] = installation.started(("up", "--json"))
     with installation.client() as http:
 
@@ -64,10 +65,10 @@ def test_objects_become_jobs_by_http_and_by_the_broker(installation: Installatio
             body: dict[str, Any] = http.get(f"/v1/jobs/{job_id}").json()
             return body
 
-        answer = http.post("/v1/events", json=notification(ENCODED, "first"))
+        answer = http.post("/v1/events", json=notification(ENCODED, first))
         assert answer.status_code == 202, answer.text
         [job] = answer.json()["jobs"]
-        again = http.post("/v1/events", json=notification(ENCODED, "first"))
+        again = http.post("/v1/events", json=notification(ENCODED, first))
         assert again.json()["jobs"][0]["id"] == job["id"]
         body = finished(job["id"])
         assert body["status"] == "completed"
@@ -80,7 +81,7 @@ def test_objects_become_jobs_by_http_and_by_the_broker(installation: Installatio
 
         # The same object with other content, told to the intake by a client of another language.
         store.put(KEY, csv(10, 1))
-        said = json.dumps(notification(ENCODED, "second")).encode()
+        said = json.dumps(notification(ENCODED, store.etag(KEY))).encode()
         installation.publish(Message(installation.names.intake("sums"), said))
         eventually(lambda: len(http.get("/v1/jobs").json()["jobs"]) == 2, installation.logs)
         [second] = [each["id"] for each in http.get("/v1/jobs").json()["jobs"] if each["id"] != job["id"]]
@@ -90,7 +91,10 @@ def test_objects_become_jobs_by_http_and_by_the_broker(installation: Installatio
         uploaded = http.post("/v1/endpoints/sums/jobs", files={"file": ("rows.csv", csv(5, 1))})
         assert uploaded.status_code == 202, uploaded.text
         assert finished(uploaded.json()["id"])["status"] == "completed"
-        gone = http.post("/v1/events", json=notification("in/gone.csv", "first")).json()["jobs"][0]["id"]
+        # So does what was told too late: the second job has read what is there now.
+        late = http.post("/v1/events", json=notification(ENCODED, "1f3870be274f6c49b3e31a0c6728957f")).json()["jobs"][0]
+        assert "overwritten before it was read" in finished(late["id"])["reason"]
+        gone = http.post("/v1/events", json=notification("in/gone.csv", first)).json()["jobs"][0]["id"]
         failed = finished(gone)
         assert failed["status"] == "failed"
         assert failed["reason"] == "the file is not there; it was deleted or never written"

@@ -58,6 +58,20 @@ def test_an_object_that_was_deleted_is_not_there(store: Store) -> None:
         rows(store, f"s3://{store.bucket}/in/rows.jsonl")
 
 
+def test_an_object_that_was_overwritten_is_not_the_one_that_was_meant(store: Store) -> None:
+    url = f"s3://{store.bucket}/in/rows.jsonl"
+    store.put("in/rows.jsonl", LINE)
+    meant: JobSource = {**source(url), "etag": store.etag("in/rows.jsonl")}
+    with opened(meant, store.options, max_bytes=1 << 30):
+        pass
+    store.put("in/rows.jsonl", LINE * 2)
+    with (
+        pytest.raises(BadFile, match="overwritten before it was read"),
+        opened(meant, store.options, max_bytes=1 << 30),
+    ):
+        pytest.fail("it was read")
+
+
 def test_nor_is_one_without_a_bucket(store: Store) -> None:
     with pytest.raises(BadFile, match=r"^the file is not there; nor is its bucket$"):
         rows(store, "s3://nosuch/in/rows.jsonl")

@@ -13,7 +13,7 @@ from predictq.names import Names
 from predictq.settings import DeploymentSettings, EndpointSettings, Settings
 from predictq.storage import Storage
 from predictq.topology import topology_of
-from predictq_producers.jobs.faults import FileChanging
+from predictq_producers.jobs.faults import BadFile, FileChanging
 from predictq_producers.jobs.starting import JobStarter
 from predictq_producers.jobs.submitting import JobMaker
 from predictq_producers.refusals import Refused
@@ -54,6 +54,14 @@ def accepted(broker: Broker) -> list[str]:
         batch = consumer.poll(10, 1 << 20, 0.0)
         consumer.settle(batch, [Done()] * len(batch))
     return [JOB.decode(record.value)["data"]["source"]["url"] for record in batch]
+
+
+def test_a_file_that_cannot_be_read_on_is_no_fault_of_the_storage(starter: JobStarter, broker: Broker) -> None:
+    with pytest.raises(BadFile, match=r"cannot be read on: Input/output error"):
+        # Of no process is there memory at its first address.
+        starter.of_file("sums", JOB_ID, Path("/proc/self/mem"), {})
+
+    assert accepted(broker) == []
 
 
 def test_a_job_stands_on_a_copy(starter: JobStarter, broker: Broker, file: Path, tmp_path: Path) -> None:

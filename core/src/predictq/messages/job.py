@@ -43,6 +43,8 @@ class JobSource(TypedDict):
     """CSV: whether the first row names the columns."""
     delimiter: NotRequired[Annotated[str, Field(min_length=1, max_length=1)]]
     encoding: NotRequired[Annotated[str, Field(max_length=40)]]
+    etag: NotRequired[Annotated[str, Field(max_length=1024)]]
+    """Of the content that is meant; where the object has another one by now, the job fails."""
     owned: NotRequired[bool]
     """It was uploaded, and goes with its job."""
 

@@ -35,6 +35,8 @@ class ObjectEvent(NamedTuple):
     """As it is, no longer encoded."""
     version: str
     """What tells this content of the object from others: the version's id, else the ETag, else the sequencer."""
+    etag: str | None = None
+    """Of this content, without quotation marks; None where the notification has none."""
 
     @property
     def created(self) -> bool:
@@ -103,15 +105,22 @@ def _event(name: str, bucket: Any, found: Any, at: tuple[str | int, ...], decode
         raise _wrong(place, "is not UTF-8, percent-encoded") from error
     if len(key.encode()) > MAX_KEY_BYTES or "\0" in key:
         raise _wrong(place, f"a key of at most {MAX_KEY_BYTES} bytes without zero bytes would be right")
-    return ObjectEvent(name.removeprefix("s3:"), bucket_name, key, _version(found))
+    return ObjectEvent(name.removeprefix("s3:"), bucket_name, key, _version(found), _text_of(found, "eTag", "etag"))
 
 
 def _version(found: Mapping[str, Any]) -> str:
     for name in ("versionId", "version-id", "eTag", "etag", "sequencer"):
+        if text := _text_of(found, name):
+            return f"{name.lower().replace('-', '')}:{text}"
+    return ""
+
+
+def _text_of(found: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
         value = found.get(name)
         if isinstance(value, str) and (text := value.strip('"')) and text != "null":
-            return f"{name.lower().replace('-', '')}:{text[:MAX_KEY_BYTES]}"
-    return ""
+            return text[:MAX_KEY_BYTES]
+    return None
 
 
 def _wrong(place: str, detail: str) -> Refused:

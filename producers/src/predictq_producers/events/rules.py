@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from predictq.brokers.port import Message
 from predictq.errors import SettingsError
-from predictq.messages import JobResult
+from predictq.messages import JobResult, JobSource
 from predictq.settings import RuleSettings
 from predictq_producers.deriving import object_job_id
 from predictq_producers.events.object_events import ObjectEvent
@@ -102,8 +102,10 @@ class Rules:
         if rule.result is not None:
             form = rule.result.rpartition(".")[2]
             result = {"url": _filled(rule.result, event), "format": cast("Any", form)}
-        url = _filled(rule.source_url, event)
-        return self._jobs.of_rule(rule.endpoint, job_id, url, event.key.rpartition("/")[2], options, result)
+        source: JobSource = {"url": _filled(rule.source_url, event), "name": event.key.rpartition("/")[2]}
+        if event.etag is not None and _scheme(rule.source_url) in S3:
+            source["etag"] = event.etag
+        return self._jobs.of_rule(rule.endpoint, job_id, source, options, result)
 
 
 def _matches(rule: RuleSettings, event: ObjectEvent) -> bool:

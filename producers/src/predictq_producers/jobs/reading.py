@@ -20,6 +20,7 @@ __all__ = ["OpenFile", "opened"]
 
 
 CHANGED = "the file changed while it was read; write it elsewhere and move it here when it is whole"
+OVERWRITTEN = "the object was overwritten before it was read; what tells of its new content starts a job of its own"
 _LASTING = {None, errno.EINVAL, errno.EPERM}
 """Numbers of errors that trying again does not mend; what unpacking says has none."""
 
@@ -83,6 +84,8 @@ def opened(source: JobSource, options: Mapping[str, Any], *, max_bytes: int) -> 
     path = local_path(source["url"])
     with told():
         before = _state(source["url"], options)
+        if path is None and before[1] is not None and source.get("etag", before[1]) != before[1]:
+            raise BadFile(OVERWRITTEN)
         if path is not None:
             _check_regular(source)
             raw: IO[bytes] = path.open("rb")
@@ -155,7 +158,7 @@ def _check_regular(source: JobSource) -> None:
 
 
 def _state(url: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What changes with the content."""
+    """What changes with the content; of an object its ETag stands second, or None."""
     path = local_path(url)
     if path is not None:
         stat = os.stat(path)  # noqa: PTH116 - of the file itself
@@ -163,4 +166,5 @@ def _state(url: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
     info = filesystem_of(url, options, key="jobs.sources").info(url)
     if info.get("type") == "directory":
         raise IsADirectoryError(errno.EISDIR, "is a folder")
-    return info.get("size"), str(info.get("ETag") or info.get("mtime") or info.get("LastModified"))
+    etag = str(info["ETag"]).strip('"') if info.get("ETag") else None
+    return info.get("size"), etag, str(info.get("mtime") or info.get("LastModified"))

@@ -1,14 +1,13 @@
 """Starting a job from a process that reaches broker and storage itself: a watcher, a scheduler, an event."""
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from predictq.brokers.port import Producer
 from predictq.ids import new_id
 from predictq.storage import Storage
-from predictq_producers.jobs.faults import FileChanging
+from predictq_producers.jobs.faults import BadFile, FileChanging
 from predictq_producers.jobs.submitting import JobMaker
 
 __all__ = ["JobStarter"]
@@ -37,13 +36,14 @@ class JobStarter:
         """Copy a file of this machine into the storage and start a job on the copy.
 
         `is_whole` is asked when it is copied. Raises FileChanging where it says no, Refused for options that are
-        wrong, OSError where the file cannot be read, Unavailable.
+        wrong, OSError where the file cannot be opened, BadFile where it cannot be read on, Unavailable.
         """
         self._maker.check(endpoint)
         place = ("jobs", job_id, "uploads", new_id(), "rows")
         message = self._maker.of_upload(endpoint, job_id, self._storage.url_of(*place), file.name, options)
         with file.open("rb") as source, self._storage.writing(*place) as copy:
-            shutil.copyfileobj(source, copy, COPY_BYTES)
+            for part in _parts(source):
+                copy.write(part)
             if not is_whole():
                 raise FileChanging(f"{file.name} is still written to")
         self._publish(message)
@@ -62,3 +62,12 @@ class JobStarter:
         if self._producer is None:
             self._producer = self._open_producer()
         self._producer.publish([message])
+
+
+def _parts(source: IO[bytes]) -> Iterator[bytes]:
+    """Its own errors, told apart from those of the storage that it is written to."""
+    try:
+        while part := source.read(COPY_BYTES):
+            yield part
+    except OSError as error:
+        raise BadFile(f"the file cannot be read on: {error.strerror or error}") from error

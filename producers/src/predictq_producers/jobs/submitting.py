@@ -80,10 +80,10 @@ class JobMaker:
         return self._message(endpoint, job_id, {"url": url, "name": name}, options, content_hash=content_hash)
 
     def of_rule(
-        self, endpoint: str, job_id: str, url: str, name: str, options: Mapping[str, Any], result: JobResult | None
+        self, endpoint: str, job_id: str, source: JobSource, options: Mapping[str, Any], result: JobResult | None
     ) -> Message:
         """A job that a rule of the settings asks for: whoever wrote the rule allows its source and its result."""
-        return self._message(endpoint, job_id, {"url": url, "name": name}, options, result)
+        return self._message(endpoint, job_id, source, options, result)
 
     def check_source(self, url: Any) -> None:
         """Raises Refused (422, 403) unless the URL begins like one that the settings allow."""

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from predictq_producers.events.object_events import ObjectEvent, object_events
 from predictq_producers.refusals import Refused
 
+ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 VERSION = "3HL4kqtJvjVBH40Nrjfkd"
 
 
 def aws(key: str = "in/rows.csv", name: str = "ObjectCreated:Put", **changed: Any) -> dict[str, Any]:
     """A record as AWS's user guide shows it."""
-    found = {"key": key, "size": 1024, "eTag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "0055AED6DCD90281E5"}
+    found = {"key": key, "size": 1024, "eTag": ETAG, "sequencer": "0055AED6DCD90281E5"}
     return {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -41,7 +42,7 @@ def one(value: Any) -> ObjectEvent:
 
 def test_aws() -> None:
     event = one({"Records": [aws(versionId=VERSION)]})
-    assert event == ObjectEvent("ObjectCreated:Put", "incoming", "in/rows.csv", f"versionid:{VERSION}")
+    assert event == ObjectEvent("ObjectCreated:Put", "incoming", "in/rows.csv", f"versionid:{VERSION}", ETAG)
     assert event.created
 
 
@@ -55,7 +56,7 @@ def test_ceph_whose_plus_signs_are_plus_signs_and_whose_etag_is_written_otherwis
     record = aws("in/a+b.csv")
     record["eventSource"] = "ceph:s3"
     record["s3"]["object"] = {"key": "in/a+b.csv", "size": 1, "etag": "abc", "versionId": "", "sequencer": "F1"}
-    assert one({"Records": [record]}) == ObjectEvent("ObjectCreated:Put", "incoming", "in/a+b.csv", "etag:abc")
+    assert one({"Records": [record]}) == ObjectEvent("ObjectCreated:Put", "incoming", "in/a+b.csv", "etag:abc", "abc")
 
 
 def test_within_a_notification_of_sns() -> None:
@@ -66,7 +67,7 @@ def test_within_a_notification_of_sns() -> None:
 def test_eventbridge_whose_keys_are_not_encoded() -> None:
     detail = {"bucket": {"name": "incoming"}, "object": {"key": "in/a+b%20.csv", "etag": "abc", "version-id": VERSION}}
     event = one({"detail-type": "Object Created", "source": "aws.s3", "detail": detail})
-    assert event == ObjectEvent("ObjectCreated", "incoming", "in/a+b%20.csv", f"versionid:{VERSION}")
+    assert event == ObjectEvent("ObjectCreated", "incoming", "in/a+b%20.csv", f"versionid:{VERSION}", "abc")
     assert event.created
     assert not one({"detail-type": "Object Deleted", "detail": detail}).created
 

@@ -56,6 +56,13 @@ def test_an_object_that_matches_becomes_a_job() -> None:
     }
 
 
+def test_the_content_that_is_meant_goes_with_the_job_where_its_store_tells_content_apart() -> None:
+    event = put()._replace(etag="abc")
+    assert data_of(rules(first=RULE).follow([event]))["source"].get("etag") == "abc"
+    elsewhere = {**RULE, "source_url": "https://cdn.example/{bucket}/{key}"}
+    assert "etag" not in data_of(rules(first=elsewhere).follow([event]))["source"]
+
+
 def test_each_content_of_an_object_is_one_job_however_often_it_is_told() -> None:
     first = rules(first=RULE)
     told = [put(), put(version="etag:2"), put(), put("rows/b.csv")]
