@@ -164,7 +164,7 @@ def test_rows_are_counted_by_what_became_of_them(database: Database, tmp_path: P
     results = JobResults(database, storage)
     [page] = results.pages(JOB_ID)
     assert page.statuses == ["succeeded", "failed", "succeeded", "failed"]
-    assert page.outputs["linear"] == [{"n": 1}, None, {"n": 3}, None]
+    assert page.outputs["linear"].values == [{"n": 1}, None, {"n": 3}, None]
     assert results.deployments(JOB_ID) == ["forest", "linear"]
     [lines] = write_errors(results.errors(JOB_ID))
     assert [from_json(line) for line in lines.splitlines()] == [

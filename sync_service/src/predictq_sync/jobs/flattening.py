@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-__all__ = ["WHOLE", "column_of", "paths_of"]
+__all__ = ["WHOLE", "Path", "column_of", "paths_of"]
 
 WHOLE = "prediction"
 """Column of an output that is no object."""

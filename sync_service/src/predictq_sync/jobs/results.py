@@ -9,6 +9,7 @@ from sqlalchemy import Row, and_, bindparam, select
 from predictq.chunkfile import read_chunk
 from predictq.storage import NotInStorage, Storage
 from predictq_sync.database import Database
+from predictq_sync.jobs.outputs import Outputs
 from predictq_sync.tables import chunks, job_requests, jobs, predictions, requests
 
 __all__ = ["JobResults", "Page", "RowError"]
@@ -21,8 +22,8 @@ class Page(NamedTuple):
     """From 1, without the header."""
     statuses: list[str]
     """succeeded, failed, expired, cancelled or queued."""
-    outputs: dict[str, list[Any]]
-    """By deployment; None where there is none."""
+    outputs: dict[str, Outputs]
+    """By deployment."""
     errors: list[str | None]
     carried: dict[str, list[Any]]
     """Ids and what else was to be kept, by name."""
@@ -146,10 +147,8 @@ class JobResults:
 
 def _add(page: Page, answer: Any, at: int, unfinished: str) -> None:
     """What one deployment answered to the rows from `at` on."""
-    values = from_json(answer.outputs)
     end = at + answer.rows
-    column = page.outputs.setdefault(answer.deployment, [None] * len(page.statuses))
-    column[at : at + len(values)] = values
+    page.outputs.setdefault(answer.deployment, Outputs(len(page.statuses))).add(at, answer.outputs)
     if answer.answered == "succeeded":
         # An earlier deployment may have failed on some of them.
         if answer.status == "succeeded":
