@@ -23,7 +23,7 @@ from figures import Figure, as_json, as_table
 
 ALONE = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
 """What runs without `--only`: no server is needed."""
-ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover")
+ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover", "lag")
 ON_POSTGRESQL = ("sync_alone",)
 OF_FILES = ("jobs",)
 BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES)
