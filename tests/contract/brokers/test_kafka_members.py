@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import pytest
-from tests.contract.brokers.conftest import Rig, eventually
+from tests.contract.brokers.conftest import PATIENCE, Rig, eventually
 
 from predictq.brokers.kafka.driver import Committed, Driver, Member, Place
 from predictq.brokers.kafka.drivers.confluent_driver import open_driver as open_confluent_driver
 from predictq.brokers.kafka.drivers.python_driver import open_driver as open_python_driver
 from predictq.brokers.kafka.options import options_of
+from predictq.errors import BrokerUnavailable
 
 
 class Share:
@@ -104,6 +105,24 @@ def test_a_member_that_holds_nothing_leaves_at_once(driver: Driver, kafka_url: s
         before = _count(rig)
         idle.close(leave=True)
         assert _count(rig) == before - 1
+
+
+def test_a_coordinator_that_took_no_offsets_in_time_is_asked_over_new_connections(
+    driver: Driver, kafka_url: str
+) -> None:
+    rig = Rig(kafka_url)
+    with closing(rig), closing(Members(driver, rig.keeper, rig.dead_letters)) as members:
+        member = members.add()
+        eventually(lambda: members.poll(0.01) == [1], "it has the only partition")
+        [place] = members.shares[member].held
+        standing = {place: Committed(0, "noted")}
+
+        with pytest.raises(BrokerUnavailable, match="the group's coordinator: no answer"):
+            member.commit(standing, 0.0)
+
+        member.commit(standing, PATIENCE)
+        assert member.committed([place], PATIENCE) == standing
+        assert members.poll(0.01) == [1], "it is a member still"
 
 
 def test_a_member_that_is_closed_at_any_stage_of_its_join_is_not_waited_for(driver: Driver, kafka_url: str) -> None:

@@ -263,7 +263,7 @@ def test_a_settle_that_nobody_answers_comes_to_an_end(scheme: str, rig_on: RigOn
     # Not the server of other tests: after such a time it counts itself among the lost, and takes new topics only later.
     with private_server(KafkaServer) as frozen:
         rig = rig_on(frozen.url)
-        patient = open_broker(f"{frozen.url.replace('kafka://', f'{scheme}://')}?request_seconds=2")
+        patient = open_broker(f"{frozen.url.replace('kafka://', f'{scheme}://')}?request_seconds=5")
         consumer = patient.consumer(
             Subscription(topics=(rig.requests,), member="member", group=rig.other_group, claim_seconds=60.0)
         )

@@ -1,14 +1,14 @@
-"""Joining a group in more time than a poll takes."""
+"""Joining a group in more time than a poll takes, and talking to its coordinator until it takes offsets."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka.coordinator.consumer import ConsumerCoordinator
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from kafka.structs import MemberState
 
-__all__ = ["be_patient"]
+__all__ = ["answered", "be_patient"]
 
 _OWN = "coordinator-"
 """So begins what kafka-python calls the connection to a coordinator; the broker's id follows."""
@@ -23,8 +23,25 @@ def be_patient(consumer: Any) -> None:
     consumer._coordinator.__class__ = _Coordinator  # noqa: SLF001 - its consumer makes no other
 
 
+@contextmanager
+def answered(consumer: Any) -> Iterator[None]:
+    """Says why offsets were not taken or told in time, and begins with new connections then.
+
+    kafka-python tries on until the time is over, whatever the answer is, and only says that it is over.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - see above
+    coordinator.refusal = None
+    try:
+        yield
+    except KafkaTimeoutError as error:
+        coordinator.begin_anew()
+        raise KafkaTimeoutError(f"the group's coordinator: {coordinator.refusal or 'no answer'}") from error
+
+
 class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # kafka-python has no types
     coordinator_id: str | int | None
+    refusal: KafkaError | None
+    """What it answered last to offsets, where that was an error."""
 
     @property
     def _join_task(self) -> "_Join | None":
@@ -33,6 +50,29 @@ class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # kafka-python ha
     @_join_task.setter
     def _join_task(self, task: Any) -> None:
         self.__dict__["join"] = None if task is None else _Join(task)
+
+    async def _send_offset_commit_request(self, offsets: Any) -> Any:
+        return await self._noting(super()._send_offset_commit_request(offsets))
+
+    async def _send_offset_fetch_request(self, partitions: Any) -> Any:
+        return await self._noting(super()._send_offset_fetch_request(partitions))
+
+    async def _noting(self, asking: Awaitable[Any]) -> Any:
+        try:
+            return await asking
+        except KafkaError as error:
+            self.refusal = error
+            raise
+
+    def begin_anew(self) -> None:
+        """Cut all connections, and with them whatever waits for an answer."""
+        with suppress(RuntimeError):  # it is closed, and all connections with it
+            self._net.call_soon_threadsafe(self._cut)
+
+    async def _cut(self) -> None:
+        self._offset_fetch_futures.clear()
+        for connection in list(self._manager._conns.values()):  # noqa: SLF001 - it closes none of those that are known
+            connection.close(KafkaConnectionError("nothing was answered in time"))
 
     async def maybe_leave_group_async(self, reason: str | None = None, timeout_ms: float | None = None) -> None:
         """Whoever has asked to join is waited for until its session has run out, unless it says that it leaves."""

@@ -11,7 +11,7 @@ from predictq.brokers.kafka.driver import Committed, Fetched, Listener, Place, R
 from predictq.brokers.kafka.drivers.python_assignor import FairAssignor
 from predictq.brokers.kafka.drivers.python_client import closed, connected
 from predictq.brokers.kafka.drivers.python_errors import translated
-from predictq.brokers.kafka.drivers.python_joining import be_patient
+from predictq.brokers.kafka.drivers.python_joining import answered, be_patient
 from predictq.brokers.kafka.options import RECORD_OVERHEAD_BYTES, Options
 from predictq.brokers.kafka.records import unpacked
 from predictq.brokers.port import NO_HEADERS, Record
@@ -67,7 +67,7 @@ class PythonMember:
             self._consumer.seek(tp, offsets[Place(*tp)])
 
     def committed(self, places: Sequence[Place], timeout_seconds: float) -> Mapping[Place, Committed]:
-        with translated(self._where):
+        with translated(self._where), answered(self._consumer):
             found = {
                 place: self._consumer.committed(
                     TopicPartition(*place), metadata=True, timeout_ms=int(timeout_seconds * 1000)
@@ -80,7 +80,7 @@ class PythonMember:
 
     def commit(self, offsets: Mapping[Place, Committed], timeout_seconds: float) -> None:
         packed = _packed(offsets)
-        with translated(self._where):
+        with translated(self._where), answered(self._consumer):
             self._consumer.commit(packed, timeout_ms=int(timeout_seconds * 1000))
 
     def group_metadata(self) -> Any:
