@@ -77,7 +77,7 @@ class Proxy:
                 if not cut:
                     self._links.add(link)
             if cut:
-                link.end()
+                link.drop()
             else:
                 link.start()
 
@@ -114,6 +114,11 @@ class _Link:
         for one in (self._client, self._server):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def drop(self) -> None:
+        """Instead of a start."""
+        for one in (self._client, self._server):
+            one.close()
 
     def _requests(self) -> None:
         try:
