@@ -16,6 +16,7 @@ from predictq.members import member_name
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq.storage import Storage
+from predictq_gateway.asyncapi import asyncapi_router
 from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
@@ -145,6 +146,7 @@ class Gateway:
         )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
+        self.app.include_router(asyncapi_router(settings))
         install_problems(self.app)
         describe_problems(self.app)
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from tests.integration.gateway.conftest import Running
 
+from predictq.asyncapi import asyncapi_document
 from predictq.brokers import Subscription
 from predictq.brokers.port import Health
+from predictq.settings import Settings
 from predictq_gateway.broker_view import BrokerView
 
 
@@ -70,6 +72,14 @@ def test_a_broker_that_is_not_ready_is_503_without_its_inside(
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_no_page_that_loads_something_from_elsewhere_is_served(running: Running, path: str) -> None:
     assert running.client.get(path).status_code == 404
+
+
+def test_the_asyncapi_document_is_that_of_the_settings(running: Running, settings: Settings) -> None:
+    answer = running.client.get("/asyncapi.json")
+
+    assert answer.headers["content-type"].startswith("application/vnd.aai.asyncapi+json")
+    assert answer.json() == json.loads(json.dumps(asyncapi_document(settings)))
+    assert "predictq.tumours.retries.silent" in answer.json()["channels"]
 
 
 def test_openapi_describes_bodies_and_problems(running: Running) -> None:
