@@ -6,6 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from predictq.messages.envelope import Codec, Envelope, Id, Name
+from predictq.messages.request import Callback
 
 __all__ = [
     "CHUNK",
@@ -68,6 +69,7 @@ class JobData(TypedDict):
     """An instance is an array of the columns' values, although they have names."""
     result: NotRequired[JobResult]
     metadata: NotRequired[dict[str, str]]
+    callback: NotRequired[Callback]
     rows: NotRequired[Count]
     """Of `planned`: all of them."""
     chunks: NotRequired[Count]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from predictq.ids import new_id
+from predictq.push.events import JOB_EVENTS
 from predictq.storage import Storage
 from predictq_producers.bodies import read_body
 from predictq_producers.deriving import keyed_job_id
@@ -22,6 +23,21 @@ __all__ = ["add_job_submit_route"]
 
 MAX_JSON_BYTES = 64 * 1024
 _TEXTS = {"type": "string"}
+_CALLBACK_URL = {"type": "string", "format": "uri", "description": "Where the end of the job is pushed to."}
+_CALLBACK = {
+    "type": "object",
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "url": _CALLBACK_URL,
+        "events": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"enum": list(JOB_EVENTS)},
+            "description": "Those alone; where it is absent, all but `job.progress`.",
+        },
+    },
+}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -41,7 +57,8 @@ _BODY: dict[str, Any] = {
                 "required": ["source"],
                 "properties": {
                     "source": {"type": "string", "description": "URL of a file, below one of `jobs.sources`."},
-                    **{name: {} for name in OPTIONS},
+                    **{name: {} for name in OPTIONS if name != "callback"},
+                    "callback": {"oneOf": [_CALLBACK_URL, _CALLBACK]},
                 },
             }
         },

@@ -1,7 +1,7 @@
 """What the ledger writes of jobs, as their events come: in any order, and any of them more than once."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam
@@ -18,8 +18,17 @@ from predictq_sync.webhooks.outbox import Outbox
 
 __all__ = ["JobEntries", "JobRequest", "Said"]
 
+_ASKED: tuple[Literal["source", "keep", "id_column", "result", "callback"], ...] = (
+    "source",
+    "keep",
+    "id_column",
+    "result",
+    "callback",
+)
 _IS_CHUNK = f'"{CHUNK_TYPE}"'.encode()
 OPEN = ("queued", "running")
+ENDED = ("completed", "failed")
+"""What is pushed; of a job that came to it before it was known what it asks for."""
 
 
 class JobRequest(NamedTuple):
@@ -58,7 +67,7 @@ class JobEntries:
                 },
                 where=jobs.c.asked.is_(None),
             )
-            .returning(jobs.c.id)
+            .returning(jobs.c.status)
         )
         result = insert(job_results).values(
             {name: bindparam(name) for name in ("job_id", "url", "format")} | {"state": "open"}
@@ -106,12 +115,15 @@ class JobEntries:
         stub = {"id": data["job_id"], "endpoint": data["endpoint"], "status": "queued", "created_at": at}
         match data["state"]:
             case "accepted":
-                asked = {name: data[name] for name in ("source", "keep", "id_column", "result") if name in data}
+                asked = {name: data[name] for name in _ASKED if name in data}
                 metadata = to_json(data["metadata"]).decode() if "metadata" in data else None
                 entered = {**stub, "asked": to_json(asked).decode(), "metadata": metadata}
                 # An event that comes again, or another one of the same id, changes nothing.
-                if connection.execute(self._accept, entered).first() is not None and "result" in data:
+                status = connection.execute(self._accept, entered).scalar()
+                if status is not None and "result" in data:
                     connection.execute(self._ask_for_result, {"job_id": data["job_id"], **data["result"]})
+                if status in ENDED and "callback" in data:
+                    self._outbox.job(connection, data["job_id"], status, at)
             case "planned":
                 connection.execute(self._plan, {**stub, "rows": data.get("rows", 0), "at": at})
             case "failed":

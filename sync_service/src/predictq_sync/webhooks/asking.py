@@ -46,13 +46,15 @@ class NewWebhook(TypedDict):
 
     url: Annotated[str, Field(max_length=MAX_URL)]
     events: NotRequired[Annotated[list[str], Field(max_length=len(EVENTS)), AfterValidator(_events)]]
-    """All where it is absent or empty."""
+    """All but `job.progress` where it is absent or empty."""
     endpoint: NotRequired[str]
     """Only what belongs to it."""
     job: NotRequired[Annotated[str, AfterValidator(_job)]]
     """Only the events of this job."""
     when: NotRequired[Annotated[str, AfterValidator(_when)]]
     """Only predictions with an output of which this is true, such as `probabilities.fraud >= 0.9`."""
+    batch: NotRequired[bool]
+    """Whether one push holds several events, as a JSON array."""
     secret: NotRequired[Secret]
     """`whsec_…`; one is made where it is absent."""
 
@@ -100,6 +102,7 @@ def checked(body: NewWebhook, targets: Targets, endpoints: Collection[str]) -> W
         "job": body.get("job"),
         "when": body.get("when"),
         "secret": body.get("secret"),
+        "batch": body.get("batch", False),
     }
 
 
