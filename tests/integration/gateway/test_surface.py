@@ -100,3 +100,11 @@ def test_openapi_describes_bodies_and_problems(running: Running) -> None:
             for status, response in operation["responses"].items():
                 if status[0] in "45":
                     assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_the_methods_of_a_path_are_told_where_another_is_asked_for(running: Running) -> None:
+    answer = running.client.put("/v1/webhooks")
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert answer.json()["title"] == "Method Not Allowed"
