@@ -56,8 +56,10 @@ class Ledger:
         self._endpoint_of = {topic(name): name for name in endpoints for topic in (names.requests, names.bulk)}
         self._job_topics = frozenset(names.jobs(name) for name in endpoints)
         self._outbox = outbox or Outbox(database.dialect)
-        self._jobs = JobEntries(database.dialect, self._outbox)
-        self._progress = JobProgress(database, self._outbox, clock=clock)
+        # Reads webhooks anew each time: jobs end rarely, and one that was just made may be on a job that ends just now.
+        of_jobs = Outbox(database.dialect, ring=self._outbox.ring)
+        self._jobs = JobEntries(database.dialect, of_jobs)
+        self._progress = JobProgress(database, of_jobs, clock=clock)
         self._job_news = job_news
         self._writer = writer_of(database.dialect)
         self._record_completions = CompletionRecorder(database.dialect)
