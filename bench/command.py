@@ -48,6 +48,16 @@ class Process:
             process.kill()
         self._popen.wait()
 
+    def suspend(self) -> None:
+        """Hold it and those it started; it can neither work nor say so."""
+        for process in self.family():
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for process in self.family():
+            process.resume()
+
     def stop(self) -> None:
         """End it in an orderly way; by force where that takes more than a minute."""
         if self._popen.poll() is None:

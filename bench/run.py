@@ -26,7 +26,8 @@ ALONE = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
 ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover", "lag")
 ON_POSTGRESQL = ("sync_alone",)
 OF_FILES = ("jobs",)
-BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES)
+OF_PUSHES = ("push",)
+BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES, *OF_PUSHES)
 SCHEMES = {"kafka+confluent": "confluent", "postgresql+psycopg": "postgresql", "amqps": "amqp", "rediss": "redis"}
 
 HERE = Path(__file__).resolve().parent

@@ -63,6 +63,8 @@ class Stage:
         self.topology = topology_of(self.settings)
         if audited:
             self.topology = self._with_audit(self.topology)
+        self.processes: list[Process] = []
+        """All that were started."""
         self._running = ExitStack()
         with closing(self.broker.admin()) as admin:
             admin.ensure(self.topology)
@@ -85,6 +87,7 @@ class Stage:
         for argv in argvs:
             processes.append(Process(self.folder, self._file, argv))
             self._running.callback(processes[-1].stop)
+        self.processes += processes
         for process in processes:
             process.await_ready()
         return processes

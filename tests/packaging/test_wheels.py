@@ -52,6 +52,7 @@ HTTP_MODULES = {
     "predictq_sync.streams.tail",
     "predictq_sync.webhooks.asking",
     "predictq_sync.webhooks.delivery_routes",
+    "predictq_sync.webhooks.key_routes",
     "predictq_sync.webhooks.routes",
 }
 """They need the extra `http`."""

@@ -1,4 +1,4 @@
-"""Install what servers on this machine need: Debian's packages, and the jars of Kafka."""
+"""Install what tests on this machine need: Debian's packages of servers and of Node.js, and the jars of Kafka."""
 
 import os
 import shutil
@@ -18,10 +18,13 @@ class CannotInstall(Exception):
     """The message says what to install by hand."""
 
 
-def install_missing(names: Iterable[ServerName] = SERVER_NAMES) -> list[str]:
-    """Make these servers run on this machine; the packages that were installed for it. Raises CannotInstall."""
+def install_missing(names: Iterable[ServerName] = SERVER_NAMES, *, programs: Iterable[str] = ()) -> list[str]:
+    """Make these servers run on this machine; the packages that were installed for it. Raises CannotInstall.
+
+    `programs` are Debian's packages beside them.
+    """
     wanted = list(names)
-    packages = sorted({package for name in wanted for package in LOCAL_SERVERS[name].packages()})
+    packages = sorted({*programs, *(package for name in wanted for package in LOCAL_SERVERS[name].packages())})
     if packages:
         _install(packages)
     if "kafka" in wanted and not jars_are_there():

@@ -301,8 +301,8 @@ class Settings(BaseSettings):
                 self.push.targets().check(webhook.url)
             except ValueError as error:
                 raise ValueError(f"{at}.url: {error}") from None
-            if webhook.secret is None and (self.push.secret is None or webhook.old_secret is not None):
-                raise ValueError(f"{at}.secret: is missing; set it, or push.secret for all")
+            if webhook.secret is None and (webhook.old_secret is not None or not self.push.signs):
+                raise ValueError(f"{at}.secret: is missing; set it, or push.secret or push.signing_key for all")
         return self
 
     def deployments_of(self, endpoint: str) -> dict[str, DeploymentSettings]:

@@ -14,8 +14,10 @@ from predictq.errors import UserMistake
 from predictq.loop import Loop, Stop
 from predictq.members import member_name
 from predictq.names import Names
+from predictq.push.callbacks import CallbackCheck
 from predictq.settings import Settings
 from predictq.storage import Storage
+from predictq_gateway.asyncapi import asyncapi_router
 from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
@@ -43,8 +45,10 @@ from predictq_sync.streams.routes import add_stream_routes, tails_of
 from predictq_sync.waiting import CommitHandler, Waiting
 from predictq_sync.webhooks.delivery_routes import add_delivery_routes
 from predictq_sync.webhooks.keeping import WebhookKeeper
+from predictq_sync.webhooks.key_routes import add_key_route
 from predictq_sync.webhooks.reading import DeliveryReader
 from predictq_sync.webhooks.routes import add_webhook_routes
+from predictq_sync.webhooks.signing import Signing
 
 __all__ = ["Gateway"]
 
@@ -109,7 +113,7 @@ class Gateway:
         )
         job_reader = JobReader(database)
         find_job = FindJob(job_reader, lookup)
-        job_maker = JobMaker(names, makers, settings.jobs)
+        job_maker = JobMaker(names, makers, settings.jobs, callbacks=CallbackCheck(settings.push))
         add_event_route(
             self.app.router,
             Taker(makers, Rules(settings.rules, job_maker)),
@@ -134,6 +138,7 @@ class Gateway:
             endpoints=settings.endpoints,
         )
         add_delivery_routes(self.app.router, DeliveryReader(database))
+        add_key_route(self.app.router, Signing(settings.push).public_keys)
         add_stream_routes(
             self.app.router,
             lookup,
@@ -146,6 +151,7 @@ class Gateway:
         )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
+        self.app.include_router(asyncapi_router(settings))
         install_problems(self.app)
         describe_problems(self.app)
 

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match
 
 from predictq.errors import (
     BrokerUnavailable,
@@ -112,6 +113,8 @@ def _answer(request: Request, error: Exception) -> Response:
     match error:
         case PredictqError():
             return _answer_ours(request, error)
+        case HTTPException(status_code=405):
+            return problem(405, str(error.detail), headers={"allow": ", ".join(_methods(request))})
         case HTTPException():
             return problem(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
@@ -121,6 +124,13 @@ def _answer(request: Request, error: Exception) -> Response:
             return problem(400, "the request ended before its body did")
     # The server logs the exception itself, with its traceback, after this response is sent.
     return problem(500, "an error that nobody foresaw; it is in the service's log")
+
+
+def _methods(request: Request) -> Sequence[str]:
+    """Those of all routes of the path: the framework tells those of the first one alone (RFC 9110, section 10.2.1)."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in getattr(route, "methods", None) or ()})
 
 
 def _answer_ours(request: Request, error: PredictqError) -> Response:

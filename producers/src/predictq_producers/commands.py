@@ -38,11 +38,22 @@ def _submit(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON, JSON lines or CSV; - is standard input.")],
     form: Annotated[Format | None, typer.Option("--format", help="Instead of what the file's name ends with.")] = None,
     instances_per_request: Annotated[int, typer.Option(min=1, help="Rows that share one id.")] = 1,
+    callback: Annotated[
+        str | None, typer.Option("--callback", metavar="URL", help="Where the end of each request is pushed to.")
+    ] = None,
     json: Json = False,
 ) -> None:
     from predictq_producers.submit_command import submit_file  # noqa: PLC0415 - slow to import: for this command alone
 
-    submit_file(load_settings(), endpoint, file, form=form, instances_per_request=instances_per_request, as_json=json)
+    submit_file(
+        load_settings(),
+        endpoint,
+        file,
+        form=form,
+        instances_per_request=instances_per_request,
+        callback=callback,
+        as_json=json,
+    )
 
 
 def _ingest() -> None:

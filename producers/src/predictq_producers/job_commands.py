@@ -57,6 +57,9 @@ def _submit(
     ] = None,
     delimiter: Annotated[str | None, typer.Option("--delimiter", help="Of a CSV, where it does not tell.")] = None,
     encoding: Annotated[str | None, typer.Option("--encoding", help="Of a CSV, where it is not UTF-8.")] = None,
+    callback: Annotated[
+        str | None, typer.Option("--callback", metavar="URL", help="Where the end of the job is pushed to.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is completed.")] = True,
     results: Annotated[
         Path | None, typer.Option("--results", help="Write the results there: .csv, .jsonl or .parquet.")
@@ -76,6 +79,7 @@ def _submit(
         header=header,
         delimiter=delimiter,
         encoding=encoding,
+        callback=callback,
     )
     raise typer.Exit(submit_job(url, endpoint, file, options, wait=wait, results=results, as_json=json))
 

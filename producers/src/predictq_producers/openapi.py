@@ -24,6 +24,7 @@ SUBMIT_BODY: dict[str, Any] = {
                 "title": "Submission",
                 "type": "object",
                 "required": ["instances"],
+                "not": {"required": ["deadline", "deadline_seconds"]},
                 "additionalProperties": False,
                 "properties": {
                     "instances": {

@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from predictq.brokers import open_broker
 from predictq.cli.output import emit_json, say
 from predictq.errors import UserMistake
+from predictq.messages import Callback
+from predictq.push.callbacks import CallbackCheck, WrongCallback
 from predictq.settings import Settings
 from predictq.topology import topology_of
 from predictq_producers.files import Format, format_of
@@ -28,9 +30,19 @@ SPOOL_BYTES = 16 * 1024 * 1024
 
 
 def submit_file(
-    settings: Settings, endpoint: str, file: str, *, form: Format | None, instances_per_request: int, as_json: bool
+    settings: Settings,
+    endpoint: str,
+    file: str,
+    *,
+    form: Format | None,
+    instances_per_request: int,
+    callback: str | None,
+    as_json: bool,
 ) -> None:
-    """Submit a file and print an id, or with `as_json` an object, a line for each request."""
+    """Submit a file and print an id, or with `as_json` an object, a line for each request.
+
+    `callback` is a URL to which the end of each request is pushed.
+    """
     with closing(open_broker(settings.broker_url())) as broker, _opened(file) as stream:
         maker = maker_of(request_makers(settings, max_message_bytes=broker.max_message_bytes), endpoint)
         submit = FileSubmit(
@@ -39,6 +51,7 @@ def submit_file(
             name="stdin" if file == STDIN else file,
             form=form or format_of("standard input" if file == STDIN else file),
             instances_per_request=instances_per_request,
+            callback=None if callback is None else _checked(settings, callback),
             clock=time.time,
         )
         total = submit.check()
@@ -55,6 +68,13 @@ def submit_file(
                 progress.advance(task, len(batch))
     if sys.stderr.isatty():
         say(f"{total} requests submitted; `predictq get ID` shows the result of one")
+
+
+def _checked(settings: Settings, url: str) -> Callback:
+    try:
+        return CallbackCheck(settings.push)({"url": url})
+    except WrongCallback as error:
+        raise UserMistake(f"--callback {error}") from error
 
 
 @contextmanager

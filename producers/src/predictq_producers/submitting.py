@@ -6,6 +6,7 @@ from typing import IO, NamedTuple
 from predictq.brokers.port import Producer
 from predictq.errors import BrokerUnavailable, StorageUnavailable, Unavailable, UserMistake
 from predictq.ids import new_id
+from predictq.messages import Callback
 from predictq_producers.files import Format, Row, read_rows
 from predictq_producers.parsing import check_values
 from predictq_producers.refusals import MAX_FAULTS, Fault, Refused
@@ -37,6 +38,7 @@ class FileSubmit:
         form: Format,
         instances_per_request: int,
         clock: Callable[[], float],
+        callback: Callback | None = None,
     ) -> None:
         if instances_per_request > maker.max_instances:
             raise UserMistake(
@@ -49,6 +51,7 @@ class FileSubmit:
         self._form = form
         self._size = instances_per_request
         self._clock = clock
+        self._callback = callback
 
     def check(self) -> int:
         """How many requests the file makes. Raises UserMistake that names the rows that are wrong."""
@@ -103,7 +106,7 @@ class FileSubmit:
             yield batch
 
     def _prepared(self, rows: Sequence[Row]) -> Prepared:
-        submission = Submission(instances=[row.instance for row in rows])
+        submission = Submission(instances=[row.instance for row in rows], callback=self._callback)
         try:
             return self._maker.prepare(submission, new_id(), self._clock())
         except Refused as error:

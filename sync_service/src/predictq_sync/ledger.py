@@ -42,8 +42,10 @@ class Ledger:
         limits: Limits,
         admin: Callable[[], Admin],
         outbox: Outbox | None = None,
+        job_news: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`job_news` is called now and then, and tells how far jobs are."""
         self.conflicts = 0
         """Requests dropped because their id was taken by another body or endpoint."""
         self._database = database
@@ -54,8 +56,11 @@ class Ledger:
         self._endpoint_of = {topic(name): name for name in endpoints for topic in (names.requests, names.bulk)}
         self._job_topics = frozenset(names.jobs(name) for name in endpoints)
         self._outbox = outbox or Outbox(database.dialect)
-        self._jobs = JobEntries(database.dialect, self._outbox)
-        self._progress = JobProgress(database, clock=clock)
+        # Reads webhooks anew each time: jobs end rarely, and one that was just made may be on a job that ends just now.
+        of_jobs = Outbox(database.dialect, ring=self._outbox.ring)
+        self._jobs = JobEntries(database.dialect, of_jobs)
+        self._progress = JobProgress(database, of_jobs, clock=clock)
+        self._job_news = job_news
         self._writer = writer_of(database.dialect)
         self._record_completions = CompletionRecorder(database.dialect)
         self._watermark = Watermark(
@@ -119,6 +124,7 @@ class Ledger:
     def tick(self) -> None:
         self._watermark.advance()
         self._progress()
+        self._job_news()
 
     def _row(self, record: Record, of_jobs: list[JobRequest]) -> RequestRow:
         event = skim_request(record.value)

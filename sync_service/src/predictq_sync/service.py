@@ -18,6 +18,7 @@ from predictq.topology import topology_of
 from predictq_sync.database import Database, opened
 from predictq_sync.dead_letters import DeadLetterKeeper
 from predictq_sync.jobs.forgetting import forgetting
+from predictq_sync.jobs.news import JobNews
 from predictq_sync.jobs.result_files import ResultFiles
 from predictq_sync.jobs.results import JobResults
 from predictq_sync.ledger import Ledger
@@ -77,7 +78,13 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
     subscriptions = Subscriptions(database)
     outbox = Outbox(database.dialect, subscriptions.current, bell.ring)
     ledger = Ledger(
-        database=database, names=names, endpoints=endpoints, limits=limits, admin=broker.admin, outbox=outbox
+        database=database,
+        names=names,
+        endpoints=endpoints,
+        limits=limits,
+        admin=broker.admin,
+        outbox=outbox,
+        job_news=JobNews(database, outbox, every_seconds=settings.push.job_progress_seconds),
     )
     store = Store(database=database, names=names, endpoints=endpoints, limits=limits, after_commit=sinks, outbox=outbox)
     storage = Storage(settings.storage_url(), settings.jobs.storage_options)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     cast,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import UserDefinedType
@@ -258,6 +259,8 @@ webhooks = Table(
     # Why it is disabled.
     Column("reason", Text),
     Column("created_at", Key, nullable=False),
+    # Whether one push holds several events.
+    Column("batch", Boolean, nullable=False, server_default=text("false")),
 )
 
 # The outbox: what is to be pushed, and what was.
@@ -269,7 +272,7 @@ deliveries = Table(
     # Null for the callback of a request.
     Column("webhook_id", Key),
     Column("url", Text, nullable=False),
-    # Scheme, host and port of the URL.
+    # Scheme, host and port of the URL; of a webhook with `batch` its id too.
     Column("place", Key, nullable=False),
     Column("event", Text, nullable=False),
     # Id of the request or job.

@@ -114,6 +114,12 @@ def test_a_broker_that_is_away_is_no_mistake_of_the_user(predictq: Predictq) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_the_asyncapi_document_needs_no_broker(predictq: Predictq) -> None:
+    document = json.loads(predictq("topics", "asyncapi", PREDICTQ_BROKER="kafka://nowhere.invalid").stdout)
+    assert document["servers"]["broker"]["protocol"] == "kafka"
+    assert "predictq.tumours.predictions" in document["channels"]
+
+
 def test_topics_are_made_once(predictq: Predictq) -> None:
     planned = json.loads(predictq("topics", "ensure", "--dry-run", "--json").stdout)
     before = json.loads(predictq("topics", "list", "--json").stdout)

@@ -6,8 +6,10 @@ import psutil
 import pytest
 from tests.conftest import Installation, Process
 
+from predictq.push.secrets import new_secret
 from predictq_producers import Client
 
+SECRET = new_secret()
 SETTINGS = """
 [gateway]
 poll_seconds = 0.2
@@ -19,6 +21,10 @@ claim_seconds = 2.0
 chunk_rows = 100
 request_rows = 25
 sources = ["file://{folder}/incoming"]
+[push]
+secret = "{secret}"
+allow_http = true
+allow_private_addresses = true
 [endpoints.sums]
 input = "numbers.json"
 max_instances = 500
@@ -67,7 +73,7 @@ class Door:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Process]]:
     installation = Installation(tmp_path_factory.mktemp("client"))
     folder = installation.folder
-    installation.configure(SETTINGS.format(folder=folder), MODELS)
+    installation.configure(SETTINGS.format(folder=folder, secret=SECRET), MODELS)
     (folder / "numbers.json").write_text(SCHEMA)
     try:
         [up] = installation.started(("up", "--json"))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from tests.integration.gateway.conftest import Running
 
+from predictq.asyncapi import asyncapi_document
 from predictq.brokers import Subscription
 from predictq.brokers.port import Health
+from predictq.settings import Settings
 from predictq_gateway.broker_view import BrokerView
 
 
@@ -72,6 +74,14 @@ def test_no_page_that_loads_something_from_elsewhere_is_served(running: Running,
     assert running.client.get(path).status_code == 404
 
 
+def test_the_asyncapi_document_is_that_of_the_settings(running: Running, settings: Settings) -> None:
+    answer = running.client.get("/asyncapi.json")
+
+    assert answer.headers["content-type"].startswith("application/vnd.aai.asyncapi+json")
+    assert answer.json() == json.loads(json.dumps(asyncapi_document(settings)))
+    assert "predictq.tumours.retries.silent" in answer.json()["channels"]
+
+
 def test_openapi_describes_bodies_and_problems(running: Running) -> None:
     document = running.client.get("/openapi.json").json()
 
@@ -90,3 +100,11 @@ def test_openapi_describes_bodies_and_problems(running: Running) -> None:
             for status, response in operation["responses"].items():
                 if status[0] in "45":
                     assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_the_methods_of_a_path_are_told_where_another_is_asked_for(running: Running) -> None:
+    answer = running.client.put("/v1/webhooks")
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert answer.json()["title"] == "Method Not Allowed"

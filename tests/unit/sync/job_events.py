@@ -31,14 +31,23 @@ def job_event(job_id: str, state: str, **more: Any) -> Record:
 class TheJob:
     """A job of chunks of two rows, a request each; row `i` holds `[i, 2i]`, and is answered by `i`."""
 
-    def __init__(self, database: Database, job_id: str, result: dict[str, str] | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        job_id: str,
+        result: dict[str, str] | None,
+        *,
+        callback: dict[str, object] | None = None,
+    ) -> None:
         self.id = job_id
         self.database = database
         self._ledger = make_ledger(database)
         self._store = Store(
             database=database, names=NAMES, endpoints=["tumours"], limits=LIMITS, after_commit=lambda *_: None
         )
-        asked = {} if result is None else {"result": result}
+        asked: dict[str, Any] = {} if result is None else {"result": result}
+        if callback is not None:
+            asked["callback"] = callback
         self.say(job_event(job_id, "accepted", source={"url": "file:///in.csv", "name": "in.csv"}, **asked))
 
     def say(self, *events: Record) -> None:

@@ -18,6 +18,7 @@ from predictq_sync.retiring import cancel_retired
 from predictq_sync.store import Store
 from predictq_sync.tables import deliveries, jobs, webhooks
 from predictq_sync.webhooks.outbox import pending
+from predictq_sync.webhooks.places import place_for
 
 DAY = 86_400.0
 RETENTION = RetentionSettings(requests_seconds=30 * DAY, batches_seconds=30 * DAY, dead_letters_seconds=90 * DAY)
@@ -138,8 +139,9 @@ def test_what_a_deployment_owes_to_the_endpoint_that_it_left_is_cancelled(databa
 
 
 def test_deliveries_go_and_pending_ones_can_be_spared(database: Database) -> None:
+    url = "https://example.org/"
     rows = [
-        pending("https://example.org/", "prediction.failed", name, wire_time(OLD), webhook_id=None) for name in "abc"
+        pending(url, "prediction.failed", name, wire_time(OLD), webhook_id=None, place=place_for(url)) for name in "abc"
     ]
     rows[1] = rows[1]._replace(state="delivered")
     rows[2] = rows[2]._replace(created_at=wire_time(YOUNG), state="failed")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from predictq.asyncapi import asyncapi_document
 from predictq.brokers.opening import open_broker
 from predictq.brokers.port import Admin, Change
 from predictq.cli.output import Json, draw_table, emit_json, emit_table, say
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     topics.command("ensure")(ensure)
     topics.command("list")(list_topics)
     topics.command("lag")(lag)
+    topics.command("asyncapi")(asyncapi)
     app.add_typer(topics, name="topics")
 
 
@@ -85,6 +87,11 @@ def lag(json: Json = False, watch: Watch = False) -> None:
         else:
             with Live(auto_refresh=False) as live:
                 _repeat(lambda: live.update(draw_table(LAG_COLUMNS, _lag_rows(admin, topology)), refresh=True))
+
+
+def asyncapi() -> None:
+    """The AsyncAPI document of the topics that the settings ask for, and of the messages on them."""
+    emit_json(asyncapi_document(load_settings()))
 
 
 @contextmanager

@@ -53,6 +53,10 @@ class Codec(Generic[EventT]):
         self._validate_json = self._adapter.validator.validate_json
         self._to_json = self._adapter.serializer.to_json
 
+    def schema(self, ref_template: str) -> dict[str, Any]:
+        """Its JSON Schema, for a document that keeps the definitions at another place; `{model}` is the name of one."""
+        return self._adapter.json_schema(ref_template=ref_template)
+
     def decode(self, value: bytes) -> EventT:
         """The event in `value`. Raises BadMessage, which names the first place that is wrong."""
         try:

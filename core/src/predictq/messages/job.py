@@ -6,6 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from predictq.messages.envelope import Codec, Envelope, Hash, Id, Name
+from predictq.messages.request import Callback
 
 __all__ = [
     "CHUNK",
@@ -70,6 +71,7 @@ class JobData(TypedDict):
     """An instance is an array of the columns' values, although they have names."""
     result: NotRequired[JobResult]
     metadata: NotRequired[dict[str, str]]
+    callback: NotRequired[Callback]
     content_hash: NotRequired[Hash]
     """Of one that came under a key: of the file, or of its URL, and of how it is to be read."""
     rows: NotRequired[Count]

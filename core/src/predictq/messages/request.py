@@ -46,11 +46,11 @@ class JobPlace(TypedDict):
 
 
 class Callback(TypedDict):
-    """Where the end of a request is pushed to."""
+    """Where the end of a request, or of a job, is pushed to."""
 
     url: str
     events: NotRequired[list[str]]
-    """Those alone; all where it is absent."""
+    """Those alone; where it is absent all but the progress of a job."""
 
 
 class RequestData(TypedDict):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn, TypedDict
+from typing import Any, NamedTuple, NoReturn, NotRequired, TypedDict
 from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -16,6 +16,7 @@ from predictq_producers.refusals import Fault, Refused
 __all__ = [
     "RETRIED",
     "Call",
+    "CallbackOption",
     "JobOptions",
     "Reply",
     "SubmitOptions",
@@ -64,6 +65,14 @@ class Reply(NamedTuple):
     content: bytes
 
 
+class CallbackOption(TypedDict):
+    """Where the end of a request or a job is pushed to."""
+
+    url: str
+    events: NotRequired[Sequence[str]]
+    """Such as `prediction.failed` or `job.progress`; where it is absent, every end."""
+
+
 class SubmitOptions(TypedDict, total=False):
     """What may be said of a request beside its instances."""
 
@@ -72,6 +81,8 @@ class SubmitOptions(TypedDict, total=False):
     deadline_seconds: float | None
     """From now; what is predicted no sooner has expired."""
     metadata: Mapping[str, str] | None
+    callback: str | CallbackOption | None
+    """Where its end is pushed to: a URL, or one with the events that are wanted."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -85,6 +96,8 @@ class JobOptions(TypedDict, total=False):
     delimiter: str | None
     encoding: str | None
     metadata: Mapping[str, str] | None
+    callback: str | CallbackOption | None
+    """Where its end is pushed to: a URL, or one with the events that are wanted."""
 
 
 def given_options(options: JobOptions) -> dict[str, Any]:
@@ -111,6 +124,8 @@ def submit_body(instances: Any, options: SubmitOptions) -> bytes:
     if unknown := sorted(set(options) - set(SubmitOptions.__annotations__)):
         raise TypeError(f"{unknown[0]!r} is no option of a request; {', '.join(SubmitOptions.__annotations__)} are")
     body = {"instances": instances} | {name: value for name, value in options.items() if value is not None}
+    if isinstance(callback := body.get("callback"), str):
+        body["callback"] = {"url": callback}
     try:
         raw = to_json(body, inf_nan_mode="constants", fallback=_plain)
     except (PydanticSerializationError, UnicodeEncodeError) as error:

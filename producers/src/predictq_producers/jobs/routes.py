@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from predictq.ids import new_id
+from predictq.push.events import JOB_EVENTS
 from predictq.storage import Storage
 from predictq_producers.deriving import keyed_job_id
 from predictq_producers.headers import idempotency_key
@@ -19,6 +20,21 @@ from predictq_producers.refusals import Refused
 __all__ = ["add_job_submit_route"]
 
 _TEXTS = {"type": "string"}
+_CALLBACK_URL = {"type": "string", "format": "uri", "description": "Where the end of the job is pushed to."}
+_CALLBACK = {
+    "type": "object",
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "url": _CALLBACK_URL,
+        "events": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"enum": list(JOB_EVENTS)},
+            "description": "Those alone; where it is absent, all but `job.progress`.",
+        },
+    },
+}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -38,7 +54,8 @@ _BODY: dict[str, Any] = {
                 "required": ["source"],
                 "properties": {
                     "source": {"type": "string", "description": "URL of a file, below one of `jobs.sources`."},
-                    **{name: {} for name in OPTIONS},
+                    **{name: {} for name in OPTIONS if name != "callback"},
+                    "callback": {"oneOf": [_CALLBACK_URL, _CALLBACK]},
                 },
             }
         },

@@ -8,8 +8,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic_core import from_json
 
 from predictq.brokers.port import Message
-from predictq.messages import FileFormat, JobData, JobResult, JobSource
+from predictq.messages import Callback, FileFormat, JobData, JobResult, JobSource
 from predictq.names import Names
+from predictq.push.callbacks import CallbackCheck, WrongCallback
+from predictq.push.events import JOB_EVENTS
 from predictq.settings import JobSettings
 from predictq_producers.jobs.events import job_message
 from predictq_producers.refusals import Fault, Refused, pointer
@@ -29,6 +31,7 @@ OPTIONS = (
     "metadata",
     "result",
     "result_format",
+    "callback",
 )
 """In the order in which they are told."""
 RESULT_FORMATS = ("csv", "jsonl", "parquet")
@@ -41,13 +44,24 @@ class JobMaker:
     """Makes accepted jobs of all endpoints."""
 
     def __init__(
-        self, names: Names, makers: Mapping[str, RequestMaker], settings: JobSettings, *, trusted: bool = False
+        self,
+        names: Names,
+        makers: Mapping[str, RequestMaker],
+        settings: JobSettings,
+        *,
+        trusted: bool = False,
+        callbacks: CallbackCheck | None = None,
     ) -> None:
-        """`trusted`: who asks is the operator of this installation, who may name any source and any result."""
+        """`trusted`: who asks is the operator of this installation, who may name any source and any result.
+
+        Without `callbacks` none is taken: who asks has webhooks in the settings.
+        """
         self._names = names
         self._makers = makers
         self._settings = settings
         self._trusted = trusted
+        self._callbacks = callbacks
+        self._options = OPTIONS if callbacks is not None else tuple(name for name in OPTIONS if name != "callback")
 
     def check(self, endpoint: str) -> None:
         """Raises Refused: there is no such endpoint, or nobody serves it."""
@@ -107,6 +121,18 @@ class JobMaker:
             raise _wrong("result_format", f"one of {', '.join(RESULT_FORMATS)} would be right")
         return {"url": url, "format": form}
 
+    def _check_known(self, options: Mapping[str, Any]) -> None:
+        unknown = [name for name in options if name not in self._options]
+        if unknown:
+            raise Refused(
+                422,
+                "the job asks for what is unknown",
+                [
+                    Fault(pointer(name), f"is unknown here; known are {', '.join(self._options)}")
+                    for name in unknown[:20]
+                ],
+            )
+
     def _message(
         self,
         endpoint: str,
@@ -117,13 +143,7 @@ class JobMaker:
         *,
         content_hash: str | None = None,
     ) -> Message:
-        unknown = [name for name in options if name not in OPTIONS]
-        if unknown:
-            raise Refused(
-                422,
-                "the job asks for what is unknown",
-                [Fault(pointer(name), f"is unknown here; known are {', '.join(OPTIONS)}") for name in unknown[:20]],
-            )
+        self._check_known(options)
         data: JobData = {"job_id": job_id, "endpoint": endpoint, "state": "accepted", "source": source}
         for name, value in options.items():
             if value is None:
@@ -141,6 +161,8 @@ class JobMaker:
             data["result"] = result
         if content_hash is not None:
             data["content_hash"] = content_hash
+        if self._callbacks is not None and options.get("callback") is not None:
+            data["callback"] = _callback(options["callback"], self._callbacks)
         return job_message(self._names, data)
 
 
@@ -208,6 +230,20 @@ def _encoding(name: str, value: Any) -> str:
         else:
             return value
     raise _wrong(name, "utf-8, latin-1 or cp1252 would be right")
+
+
+def _callback(value: Any, check: CallbackCheck) -> Callback:
+    """A URL alone, or an object with its `url`; of a form or a query, the object as JSON."""
+    if isinstance(value, str):
+        try:
+            value = from_json(value) if value.startswith("{") else {"url": value}
+        except ValueError:
+            raise _wrong("callback", 'a URL or {"url": "https://example.org/hook"} would be right') from None
+    try:
+        return check(value, JOB_EVENTS)
+    except WrongCallback as error:
+        place = ("callback", error.place) if error.place else ("callback",)
+        raise Refused(422, "the callback of the job cannot be used", [Fault(pointer(*place), str(error))]) from None
 
 
 def _metadata(name: str, value: Any) -> dict[str, str]:

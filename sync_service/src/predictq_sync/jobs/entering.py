@@ -18,9 +18,11 @@ from predictq_sync.webhooks.outbox import Outbox
 
 __all__ = ["JobEntries", "JobRequest", "Said"]
 
+_ASKED = frozenset({"source", "keep", "id_column", "result", "callback", "content_hash"})
 _IS_CHUNK = f'"{CHUNK_TYPE}"'.encode()
 OPEN = ("queued", "running")
-_ASKED = frozenset({"source", "keep", "id_column", "result", "content_hash"})
+ENDED = ("completed", "failed")
+"""What is pushed; of a job that came to it before it was known what it asks for."""
 
 
 class JobRequest(NamedTuple):
@@ -59,7 +61,7 @@ class JobEntries:
                 },
                 where=jobs.c.asked.is_(None),
             )
-            .returning(jobs.c.id)
+            .returning(jobs.c.status)
         )
         result = insert(job_results).values(
             {name: bindparam(name) for name in ("job_id", "url", "format")} | {"state": "open"}
@@ -111,8 +113,11 @@ class JobEntries:
                 metadata = to_json(data["metadata"]).decode() if "metadata" in data else None
                 entered = {**stub, "asked": to_json(asked).decode(), "metadata": metadata}
                 # An event that comes again, or another one of the same id, changes nothing.
-                if connection.execute(self._accept, entered).first() is not None and "result" in data:
+                status = connection.execute(self._accept, entered).scalar()
+                if status is not None and "result" in data:
                     connection.execute(self._ask_for_result, {"job_id": data["job_id"], **data["result"]})
+                if status in ENDED and "callback" in data:
+                    self._outbox.job(connection, data["job_id"], status, at)
             case "planned":
                 connection.execute(self._plan, {**stub, "rows": data.get("rows", 0), "at": at})
             case "failed":

@@ -36,13 +36,14 @@ class JobProgress:
     def __init__(
         self,
         database: Database,
+        outbox: Outbox | None = None,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._cancel = Cancelling(database.dialect)
-        self._outbox = Outbox(database.dialect)
+        self._outbox = outbox or Outbox(database.dialect)
         self._clock = clock
         self._monotonic = monotonic
         self._due = float("-inf")
@@ -69,6 +70,7 @@ class JobProgress:
         over = status in {"queued", "running"} and settled == rows
         if not done and begun is None and not over:
             return
+        pushes = 0
         with self._database.write() as connection:
             if done:
                 connection.execute(_DONE, done)
@@ -80,8 +82,10 @@ class JobProgress:
                 and settled == rows
                 and connection.execute(_COMPLETE, {"job": job_id, "now": now}).rowcount
             ):
-                self._outbox.job(connection, job_id, "completed", now)
+                pushes = self._outbox.job(connection, job_id, "completed", now)
                 log.info("job %s is completed: %d rows", job_id, rows)
+        if pushes:
+            self._outbox.ring()
 
     def _end(self, job_id: str) -> None:
         """Cancel what came after its job was cancelled."""

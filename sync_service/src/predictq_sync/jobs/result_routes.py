@@ -25,7 +25,12 @@ def add_result_routes(router: APIRouter, results: JobResults, find: Callable[[st
         tags=["jobs"],
         summary="Read the results of a job",
         operation_id="read_results",
-        responses={200: {"content": _FILES, "description": "A line or row for each row."}, 404: ABSENT, 503: AWAY},
+        responses={
+            200: {"content": _FILES, "description": "A line or row for each row."},
+            404: ABSENT,
+            422: {"description": "A format that is none."},
+            503: AWAY,
+        },
         response_class=Response,
     )
     async def read_results(

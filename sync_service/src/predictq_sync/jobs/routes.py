@@ -44,12 +44,17 @@ def add_job_routes(
         tags=["jobs"],
         summary="List jobs",
         operation_id="list_jobs",
-        responses={200: {"model": JobPage}, 400: {"description": "A filter or cursor that is none."}, 503: AWAY},
+        responses={
+            200: {"model": JobPage},
+            400: {"description": "A filter or cursor that is none."},
+            422: {"description": "A limit that is out of bounds."},
+            503: AWAY,
+        },
         response_class=Response,
     )
     async def list_jobs(
         endpoint: str | None = None,
-        status: str | None = None,
+        status: str | None = Query(default=None, json_schema_extra={"enum": list(STATUSES)}),
         cursor: str | None = None,
         limit: int = Query(default=50, ge=1, le=500),
     ) -> Response:

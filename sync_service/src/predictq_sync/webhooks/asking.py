@@ -6,6 +6,7 @@ from typing import Annotated, Any, NotRequired, TypeVar
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
 from predictq.ids import is_uuid
@@ -37,22 +38,30 @@ def _job(text: str) -> str:
     return text
 
 
-Secret = Annotated[str, Field(max_length=200), AfterValidator(check_secret)]
+_SECRET_SCHEMA: JsonDict = {"pattern": r"^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+Secret = Annotated[str, Field(max_length=200, json_schema_extra=_SECRET_SCHEMA), AfterValidator(check_secret)]
+
+
+_EVENTS_SCHEMA: JsonDict = {"items": {"type": "string", "enum": list(EVENTS)}, "uniqueItems": True}
 
 
 @with_config(ConfigDict(extra="forbid", hide_input_in_errors=True))
 class NewWebhook(TypedDict):
     """A webhook to be made."""
 
-    url: Annotated[str, Field(max_length=MAX_URL)]
-    events: NotRequired[Annotated[list[str], Field(max_length=len(EVENTS)), AfterValidator(_events)]]
-    """All where it is absent or empty."""
+    url: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"format": "uri"})]
+    events: NotRequired[
+        Annotated[list[str], Field(max_length=len(EVENTS), json_schema_extra=_EVENTS_SCHEMA), AfterValidator(_events)]
+    ]
+    """All but `job.progress` where it is absent or empty."""
     endpoint: NotRequired[str]
     """Only what belongs to it."""
-    job: NotRequired[Annotated[str, AfterValidator(_job)]]
+    job: NotRequired[Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_job)]]
     """Only the events of this job."""
     when: NotRequired[Annotated[str, AfterValidator(_when)]]
     """Only predictions with an output of which this is true, such as `probabilities.fraud >= 0.9`."""
+    batch: NotRequired[bool]
+    """Whether one push holds several events, as a JSON array."""
     secret: NotRequired[Secret]
     """`whsec_…`; one is made where it is absent."""
 
@@ -100,6 +109,7 @@ def checked(body: NewWebhook, targets: Targets, endpoints: Collection[str]) -> W
         "job": body.get("job"),
         "when": body.get("when"),
         "secret": body.get("secret"),
+        "batch": body.get("batch", False),
     }
 
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import bindparam, literal_column, not_, select, text, update
+from sqlalchemy import bindparam, case, literal_column, not_, select, text, update
 
 from predictq.clock import wire_time
 from predictq_sync.arrays import array_literal
 from predictq_sync.database import Database
 from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import deliveries, webhooks
+from predictq_sync.webhooks.places import BATCHED
 
 __all__ = ["Claimed", "Deliveries", "Said"]
 
@@ -58,11 +59,18 @@ class Deliveries:
         self._claim = text(_CLAIMS[database.dialect])
         self._said = text(_SAID[database.dialect])
 
-    def due_places(self, now: float, *, full: Sequence[str]) -> Sequence[str]:
-        """Places to which something is due, those aside that are `full`."""
+    def due_places(self, now: float, *, full: Sequence[str], gather_seconds: float) -> Sequence[str]:
+        """Places to which something is due, those aside that are `full`; where several events go in one push, if the
+        first of them has waited for `gather_seconds`.
+        """
+        wanted = {
+            "now": wire_time(now),
+            "gathered": wire_time(now - gather_seconds),
+            "full": json_ids(full),
+            "most": PLACES,
+        }
         with self._database.read() as connection:
-            found = connection.execute(_PLACES, {"now": wire_time(now), "full": json_ids(full), "most": PLACES})
-            return found.scalars().all()
+            return connection.execute(_PLACES, wanted).scalars().all()
 
     def claim(self, rooms: Mapping[str, int], now: float, *, seconds: float) -> Sequence[Claimed]:
         """Take, for so many seconds, what is due to these places: at most so many of each."""
@@ -124,7 +132,7 @@ _PLACES = (
         .select_from(_waiting)
         .where(_waiting.c.state == literal_column("'pending'"), _waiting.c.place == _places.c.place)
         .scalar_subquery()
-        <= bindparam("now"),
+        <= case((_places.c.place.contains(BATCHED), bindparam("gathered")), else_=bindparam("now")),
     )
     .limit(bindparam("most"))
 )

@@ -8,10 +8,10 @@ from sqlalchemy import bindparam, delete, not_, select, update
 
 from predictq.clock import wire_time
 from predictq.push.settings import WebhookSettings
-from predictq.push.targets import place_of
 from predictq_sync.database import Database
 from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import deliveries, webhooks
+from predictq_sync.webhooks.places import place_for
 
 __all__ = ["declare"]
 
@@ -25,14 +25,15 @@ def declare(database: Database, declared: Mapping[str, WebhookSettings], now: fl
         connection.execute(_DELETE, {"names": json_ids(list(declared))})
         for name in sorted(declared):
             values = _values(declared[name])
-            before = connection.execute(_BEFORE, {"name": name}).scalar()
+            before = connection.execute(_BEFORE, {"name": name}).one_or_none()
             if before is None:
                 made = {"id": name, "source": "settings", "state": "enabled", "created_at": wire_time(now)}
                 connection.execute(webhooks.insert().values(**made, **values))
                 continue
-            if before != values["url"]:
+            if before.url != values["url"]:
                 values |= {"state": "enabled", "reason": None}
-                moved = {"url": values["url"], "place": place_of(values["url"])}
+            if (before.url, before.batch) != (values["url"], values["batch"]):
+                moved = {"url": values["url"], "place": place_for(values["url"], name, batch=values["batch"])}
                 connection.execute(_MOVE.values(**moved), {"name": name})
             connection.execute(_CHANGE.values(**values), {"name": name})
 
@@ -45,11 +46,12 @@ def _values(webhook: WebhookSettings) -> dict[str, Any]:
         "events": to_json(webhook.events).decode(),
         "endpoint": webhook.endpoint,
         "condition": webhook.when,
+        "batch": webhook.batch,
     }
 
 
 _OURS = webhooks.c.source == "settings"
 _DELETE = delete(webhooks).where(_OURS, not_(among(webhooks.c.id, bindparam("names"))))
-_BEFORE = select(webhooks.c.url).where(_OURS, webhooks.c.id == bindparam("name")).with_for_update()
+_BEFORE = select(webhooks.c.url, webhooks.c.batch).where(_OURS, webhooks.c.id == bindparam("name")).with_for_update()
 _CHANGE = update(webhooks).where(_OURS, webhooks.c.id == bindparam("name"))
 _MOVE = update(deliveries).where(deliveries.c.webhook_id == bindparam("name"), deliveries.c.state == "pending")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic_core import to_json
 
 from predictq.errors import UserMistake
-from predictq_sync.webhooks.reading import DeliveryBody, DeliveryPage, DeliveryReader
+from predictq_sync.webhooks.reading import STATES, DeliveryBody, DeliveryPage, DeliveryReader
 from predictq_sync.webhooks.routes import AWAY
 
 __all__ = ["add_delivery_routes"]
@@ -23,10 +23,15 @@ def add_delivery_routes(router: APIRouter, reader: DeliveryReader) -> None:
         summary="List deliveries",
         operation_id="list_deliveries",
         response_class=Response,
-        responses={200: {"model": DeliveryPage}, 400: {"description": "A filter or cursor that is none."}, 503: AWAY},
+        responses={
+            200: {"model": DeliveryPage},
+            400: {"description": "A filter or cursor that is none."},
+            422: {"description": "A limit that is out of bounds."},
+            503: AWAY,
+        },
     )
     async def list_deliveries(
-        state: str | None = None,
+        state: str | None = Query(default=None, json_schema_extra={"enum": list(STATES)}),
         webhook: str | None = None,
         subject: str | None = None,
         cursor: str | None = None,

@@ -10,16 +10,18 @@ from contextlib import suppress
 
 from predictq.errors import Unavailable
 from predictq.loop import Backoff, Stop
-from predictq.push.secrets import signature
 from predictq.push.settings import PushSettings
 from predictq_sync.database import Database
 from predictq_sync.webhooks.bell import Bell
 from predictq_sync.webhooks.claiming import Claimed, Deliveries, Said
 from predictq_sync.webhooks.connecting import Resolve, resolve_name
 from predictq_sync.webhooks.outcomes import GONE, Outcomes
+from predictq_sync.webhooks.parcels import Parcel, parcels_of
 from predictq_sync.webhooks.payloads import Payloads
+from predictq_sync.webhooks.places import is_batched
 from predictq_sync.webhooks.posting import Answer, Poster
 from predictq_sync.webhooks.receivers import Receiver
+from predictq_sync.webhooks.signing import Signing
 from predictq_sync.webhooks.subscriptions import Subscriptions
 
 __all__ = ["Dispatcher"]
@@ -31,6 +33,7 @@ MOST_RECEIVERS = 1000
 """Beyond it those are forgotten that nothing is in hand for."""
 GATHER_SECONDS = 0.01
 """What comes within it is claimed, and written down, together."""
+UNSIGNED = "push.secret is missing, so it cannot be signed"
 LAST_SECONDS = 5.0
 """After the signal to stop, how long tries that are under way may take."""
 
@@ -54,7 +57,7 @@ class Dispatcher:
         self.ready = threading.Event()
         self._push = push
         self._targets = push.targets()
-        self._secrets = push.secrets()
+        self._signing = Signing(push)
         self._subscriptions = subscriptions
         self._bell = bell
         self._clock = clock
@@ -66,6 +69,7 @@ class Dispatcher:
         self._claim_seconds = 2 * push.timeout_seconds + 30.0
         self._receivers: dict[str, Receiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand = 0
         self._said: list[Said] = []
         self._gone: set[str] = set()
         self._stopping = False
@@ -106,11 +110,12 @@ class Dispatcher:
         """Write down what has ended, and take what is due; whether there was any of it."""
         wrote = await self._write()
         await asyncio.to_thread(self._subscriptions.refresh)
-        if len(self._tasks) >= MOST_IN_HAND:
+        if self._in_hand >= MOST_IN_HAND:
             return wrote
         now = self._clock()
         full = [place for place, receiver in self._receivers.items() if not receiver.room()]
-        places = await asyncio.to_thread(lambda: self._deliveries.due_places(now, full=full))
+        gather = self._push.batch_wait_seconds
+        places = await asyncio.to_thread(lambda: self._deliveries.due_places(now, full=full, gather_seconds=gather))
         if not places:
             return wrote
         self._forget()
@@ -124,10 +129,11 @@ class Dispatcher:
 
     def _rooms(self, places: Sequence[str]) -> Mapping[str, int]:
         """How many deliveries are to be taken for each."""
-        left = MOST_IN_HAND - len(self._tasks)
+        left = MOST_IN_HAND - self._in_hand
         rooms: dict[str, int] = {}
         for place in places:
-            room = min(self._receiver(place).room(), left)
+            pushes = self._receiver(place).room()
+            room = min(pushes * self._push.batch_max_events if is_batched(place) else pushes, left)
             if room:
                 rooms[place] = room
                 left -= room
@@ -135,17 +141,30 @@ class Dispatcher:
 
     async def _begin(self, claimed: Sequence[Claimed], poster: Poster, taken_at: float) -> None:
         bodies = await asyncio.to_thread(self._read, claimed)
+        sent: list[Claimed] = []
         for each in claimed:
-            body = bodies.get(each.id)
-            reason = "what it tells of is kept no longer" if body is None else self._reason_against(each)
-            if body is None or reason is not None:
-                self._said.append(self._outcomes.given_up(each, reason or "", now=self._clock()))
-                continue
-            receiver = self._receiver(each.place)
+            reason = "what it tells of is kept no longer" if each.id not in bodies else self._reason_against(each)
+            if reason is None:
+                sent.append(each)
+            else:
+                self._said.append(self._outcomes.given_up(each, reason, now=self._clock()))
+        for parcel in parcels_of(
+            sent,
+            bodies,
+            is_batched=self._is_batched,
+            max_events=self._push.batch_max_events,
+            max_bytes=self._push.batch_max_bytes,
+        ):
+            receiver = self._receiver(parcel.holds[0].place)
             receiver.in_hand += 1
-            task = asyncio.create_task(self._deliver(each, body, receiver, poster, taken_at))
+            self._in_hand += len(parcel.holds)
+            task = asyncio.create_task(self._deliver(parcel, receiver, poster, taken_at))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _is_batched(self, claimed: Claimed) -> bool:
+        webhook = self._subscriptions.by_id().get(claimed.webhook_id or "")
+        return webhook is not None and webhook.batch
 
     def _read(self, claimed: Sequence[Claimed]) -> Mapping[str, bytes]:
         if any(each.webhook_id is not None for each in claimed):
@@ -156,60 +175,60 @@ class Dispatcher:
     def _reason_against(self, claimed: Claimed) -> str | None:
         """Why there is no sense in sending it."""
         if claimed.webhook_id is None:
-            if not self._secrets:
-                return "push.secret is missing, so it cannot be signed"
+            if not self._signing.can_sign(self._signing.secrets):
+                return UNSIGNED
         elif (webhook := self._subscriptions.by_id().get(claimed.webhook_id)) is None:
             return "its webhook was deleted"
         elif not webhook.enabled:
             return "its webhook is disabled"
-        elif not webhook.secrets(self._secrets, self._clock()):
-            return "push.secret is missing, so it cannot be signed"
+        elif not self._signing.can_sign(webhook.secrets(self._signing.secrets, self._clock())):
+            return UNSIGNED
         try:
             self._targets.check(claimed.url)
         except ValueError as error:
             return f"its URL {error}"
         return None
 
-    async def _deliver(
-        self, claimed: Claimed, body: bytes, receiver: Receiver, poster: Poster, taken_at: float
-    ) -> None:
+    async def _deliver(self, parcel: Parcel, receiver: Receiver, poster: Poster, taken_at: float) -> None:
         try:
             async with receiver.turns:
-                if self._stopping:
-                    self._said.append(self._outcomes.untried(claimed, seconds=0.0, now=self._clock()))
-                elif seconds := receiver.seconds_closed:
-                    self._said.append(self._outcomes.untried(claimed, seconds=seconds, now=self._clock()))
+                seconds = 0.0 if self._stopping else receiver.seconds_closed
+                if self._stopping or seconds:
+                    now = self._clock()
+                    self._said += [self._outcomes.untried(each, seconds=seconds, now=now) for each in parcel.holds]
                 elif time.monotonic() - taken_at < self._claim_seconds / 2:
-                    await self._try(claimed, body, receiver, poster)
+                    await self._try(parcel, receiver, poster)
                 # Else it is left to whoever takes it when the claim has run out.
         finally:
             receiver.in_hand -= 1
+            self._in_hand -= len(parcel.holds)
             self._bell.ring_here()
 
-    async def _try(self, claimed: Claimed, body: bytes, receiver: Receiver, poster: Poster) -> None:
+    async def _try(self, parcel: Parcel, receiver: Receiver, poster: Poster) -> None:
         began = self._clock()
         try:
-            answer = await poster.post(claimed.url, self._headers(claimed, body, began), body)
+            answer = await poster.post(parcel.holds[0].url, self._headers(parcel, began), parcel.body)
         except Exception as error:
-            log.exception("webhooks: a try at %s ended by a bug", claimed.place)
+            log.exception("webhooks: a try at %s ended by a bug", receiver.place)
             answer = Answer(None, type(error).__name__)
         now = self._clock()
         receiver.note(answer, now)
-        if answer.status == GONE and claimed.webhook_id is not None:
-            self._gone.add(claimed.webhook_id)
-        self._said.append(self._outcomes.after(claimed, answer, began=began, now=now))
+        webhook_id = parcel.holds[0].webhook_id
+        if answer.status == GONE and webhook_id is not None:
+            self._gone.add(webhook_id)
+        self._said += self._outcomes.after(parcel.holds, answer, began=began, now=now)
 
-    def _headers(self, claimed: Claimed, body: bytes, now: float) -> dict[str, str]:
-        secrets: Sequence[str] = self._secrets
-        webhook = self._subscriptions.by_id().get(claimed.webhook_id or "")
+    def _headers(self, parcel: Parcel, now: float) -> dict[str, str]:
+        secrets: Sequence[str] = self._signing.secrets
+        webhook = self._subscriptions.by_id().get(parcel.holds[0].webhook_id or "")
         if webhook is not None:
-            secrets = webhook.secrets(self._secrets, now)
+            secrets = webhook.secrets(secrets, now)
         return {
             "content-type": "application/json",
             "user-agent": "predictq",
-            "webhook-id": claimed.id,
+            "webhook-id": parcel.id,
             "webhook-timestamp": str(int(now)),
-            "webhook-signature": signature(secrets, claimed.id, int(now), body),
+            "webhook-signature": self._signing.signature(secrets, parcel.id, int(now), parcel.body),
         }
 
     async def _write(self) -> bool:

@@ -16,6 +16,7 @@ from predictq_sync.database import Database
 from predictq_sync.tables import deliveries, jobs, webhooks
 from predictq_sync.webhooks.named import could_be_id
 from predictq_sync.webhooks.outbox import TEST_EVENT, Outbox, pending
+from predictq_sync.webhooks.places import place_for
 
 __all__ = ["CannotChange", "WebhookBody", "WebhookKeeper", "WebhookSpec"]
 
@@ -36,6 +37,7 @@ class WebhookSpec(TypedDict):
     job: str | None
     when: str | None
     secret: str | None
+    batch: bool
 
 
 class WebhookBody(TypedDict):
@@ -44,10 +46,12 @@ class WebhookBody(TypedDict):
     id: str
     url: str
     events: list[str]
-    """Empty for all."""
+    """Empty for all but `job.progress`."""
     endpoint: str | None
     job: str | None
     when: str | None
+    batch: bool
+    """Whether one push holds several events."""
     source: str
     """`settings` or `api`."""
     state: str
@@ -84,6 +88,7 @@ class WebhookKeeper:
                 "endpoint": spec["endpoint"],
                 "job_id": spec["job"],
                 "condition": spec["when"],
+                "batch": spec["batch"],
                 "source": "api",
                 "state": "enabled",
                 "created_at": now,
@@ -146,7 +151,8 @@ class WebhookKeeper:
                 return None
             if body["state"] != "enabled":
                 raise CannotChange(f"the webhook is disabled ({body['reason']}); enable it first")
-            row = pending(body["url"], TEST_EVENT, webhook_id, self._now(), webhook_id=webhook_id)
+            place = place_for(body["url"], webhook_id, batch=body["batch"])
+            row = pending(body["url"], TEST_EVENT, webhook_id, self._now(), webhook_id=webhook_id, place=place)
             connection.execute(deliveries.insert().values(**row._replace(id=delivery_id)._asdict()))
         return delivery_id
 
@@ -182,6 +188,7 @@ def _body(row: Row[*tuple[Any, ...]]) -> WebhookBody:
         "endpoint": row.endpoint,
         "job": row.job_id,
         "when": row.condition,
+        "batch": row.batch,
         "source": row.source,
         "state": row.state,
         "reason": row.reason,

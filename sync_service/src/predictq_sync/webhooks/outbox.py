@@ -7,10 +7,12 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, Row, bindparam, select
 
 from predictq.ids import derived_id
-from predictq.push.targets import place_of
+from predictq.messages import Callback
+from predictq.push.events import JOB_PROGRESS, is_wanted
 from predictq_sync.rollup import Finished
 from predictq_sync.statements import BulkInsert, Insert, among, json_ids
 from predictq_sync.tables import deliveries, jobs, predictions, requests
+from predictq_sync.webhooks.places import place_for
 from predictq_sync.webhooks.subscriptions import Subscription, read_subscriptions
 
 __all__ = ["TEST_EVENT", "DeliveryRow", "Outbox", "pending"]
@@ -67,51 +69,71 @@ class Outbox:
         pairs = [(row, each) for row in ended for each in told if each.wants(f"prediction.{row.status}", row.endpoint)]
         outputs = _outputs(connection, [row.id for row, each in pairs if each.condition is not None])
         rows = [
-            pending(each.url, f"prediction.{row.status}", row.id, now, webhook_id=each.id)
+            _told(each, f"prediction.{row.status}", row.id, now)
             for row, each in pairs
             if each.condition is None or each.condition.holds(outputs.get(row.id, ()))
         ]
-        rows += [called for row in ended if (called := _called_back(row, now)) is not None]
+        for row in ended:
+            if row.callback is not None:
+                rows += _called_back(from_json(row.callback), f"prediction.{row.status}", row.id, now)
         return self._write(connection, rows)
 
     def job(self, connection: Connection, job_id: str, status: str, now: str) -> int:
         """Write what is to be told of a job that is `completed` or `failed`; how much that is."""
-        told = self._subscriptions(connection)
-        if not told:
-            return 0
-        event = f"job.{status}"
-        endpoint = connection.execute(_OF_JOB, {"id": job_id}).scalar_one()
-        return self._write(
-            connection,
-            [
-                pending(each.url, event, job_id, now, webhook_id=each.id)
-                for each in told
-                if each.wants(event, endpoint, job_id)
-            ],
-        )
+        row = connection.execute(_OF_JOB, {"id": job_id}).one()
+        return self._write(connection, self._of_job(connection, row, f"job.{status}", now))
+
+    def wants_progress(self, connection: Connection, job: Row[*tuple[Any, ...]]) -> bool:
+        """Whether anyone is to be told how far a job is; the job has `id`, `endpoint` and `asked`."""
+        return bool(self._of_job(connection, job, JOB_PROGRESS, ""))
+
+    def progress(self, connection: Connection, job: Row[*tuple[Any, ...]], step: int, now: str) -> int:
+        """Write that a job has gone on; how much that is. Once a `step`, and to nobody who has not taken the last one:
+        data are read when they are sent, so the one that waits will tell it.
+        """
+        waiting = set(connection.execute(_WAITING, {"job": job.id}).scalars())
+        rows = self._of_job(connection, job, JOB_PROGRESS, now, str(step))
+        return self._write(connection, [row for row in rows if row.webhook_id not in waiting])
+
+    def _of_job(
+        self, connection: Connection, job: Row[*tuple[Any, ...]], event: str, now: str, *step: str
+    ) -> list[DeliveryRow]:
+        rows = [
+            _told(each, event, job.id, now, *step)
+            for each in self._subscriptions(connection)
+            if each.wants(event, job.endpoint, job.id)
+        ]
+        if job.asked is not None and (callback := from_json(job.asked).get("callback")) is not None:
+            rows += _called_back(callback, event, job.id, now, *step)
+        return rows
 
     def _write(self, connection: Connection, rows: Sequence[DeliveryRow]) -> int:
         return self._insert(connection, rows) if rows else 0
 
 
-def pending(url: str, event: str, subject: str, now: str, *, webhook_id: str | None) -> DeliveryRow:
-    """A delivery that is due at once. Its id is that of this event to this subscription, whoever writes it."""
-    identifier = derived_id("delivery", subject, event, webhook_id or CALLBACK)
-    place = place_of(url)
+def pending(
+    url: str, event: str, subject: str, now: str, *step: str, webhook_id: str | None, place: str
+) -> DeliveryRow:
+    """A delivery that is due at once. Its id is that of this event to this subscription, whoever writes it; `step`
+    tells events apart that come more than once.
+    """
+    identifier = derived_id("delivery", subject, event, webhook_id or CALLBACK, *step)
     return DeliveryRow(identifier, webhook_id, url, place, event, subject, "pending", 0, "[]", now, now, None, None)
 
 
-def _called_back(row: Row[*tuple[Any, ...]], now: str) -> DeliveryRow | None:
-    if row.callback is None:
-        return None
-    callback = from_json(row.callback)
-    event = f"prediction.{row.status}"
-    if event not in callback.get("events", [event]):
-        return None
+def _told(to: Subscription, event: str, subject: str, now: str, *step: str) -> DeliveryRow:
+    place = place_for(to.url, to.id, batch=to.batch)
+    return pending(to.url, event, subject, now, *step, webhook_id=to.id, place=place)
+
+
+def _called_back(callback: Callback, event: str, subject: str, now: str, *step: str) -> list[DeliveryRow]:
+    if not is_wanted(event, callback.get("events", ())):
+        return []
+    url = callback["url"]
     try:
-        return pending(callback["url"], event, row.id, now, webhook_id=None)
+        return [pending(url, event, subject, now, *step, webhook_id=None, place=place_for(url))]
     except ValueError:
-        return None  # no URL: the message came past our own producers
+        return []  # no URL: the message came past our own producers
 
 
 def _outputs(connection: Connection, ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
@@ -131,7 +153,10 @@ def _first_stays(insert: Any) -> Insert:
 _ENDED = select(requests.c.id, requests.c.endpoint, requests.c.status, requests.c.callback).where(
     among(requests.c.id, bindparam("ids"))
 )
-_OF_JOB = select(jobs.c.endpoint).where(jobs.c.id == bindparam("id"))
+_OF_JOB = select(jobs.c.id, jobs.c.endpoint, jobs.c.asked).where(jobs.c.id == bindparam("id"))
+_WAITING = select(deliveries.c.webhook_id).where(
+    deliveries.c.subject == bindparam("job"), deliveries.c.event == JOB_PROGRESS, deliveries.c.state == "pending"
+)
 _OUTPUTS = select(predictions.c.request_id, predictions.c.outputs).where(
     among(predictions.c.request_id, bindparam("ids")), predictions.c.visible
 )

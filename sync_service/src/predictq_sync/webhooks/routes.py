@@ -132,7 +132,7 @@ def add_webhook_routes(
         operation_id="rotate_webhook",
         response_class=Response,
         responses=ROTATED,
-        openapi_extra=_body_of(NEW_SECRET),
+        openapi_extra=_body_of(NEW_SECRET, required=False),
     )
     async def rotate_webhook(webhook_id: str, request: Request) -> Response:
         """The old one goes on signing beside it for `push.rotation_seconds`."""
@@ -164,8 +164,8 @@ def add_webhook_routes(
         return _answer(await asyncio.to_thread(lambda: keeper.switch(webhook_id, enabled=True)))
 
 
-def _body_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": adapter.json_schema()}}}}
+def _body_of(adapter: TypeAdapter[Any], *, required: bool = True) -> dict[str, Any]:
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": adapter.json_schema()}}}}
 
 
 def _answer(body: WebhookBody | None, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from predictq.clock import wire_time
 from predictq.push.conditions import Condition
+from predictq.push.events import is_wanted
 from predictq_sync.database import Database
 from predictq_sync.tables import webhooks
 
@@ -27,11 +28,13 @@ class Subscription:
     id: str
     url: str
     events: frozenset[str]
-    """Empty for all."""
+    """Empty for every end."""
     endpoint: str | None
     job_id: str | None
     condition: Condition | None
     enabled: bool
+    batch: bool
+    """Whether it takes several events in one push."""
     secret: str | None = field(repr=False)
     """None for that of the settings."""
     old_secret: str | None = field(repr=False)
@@ -41,7 +44,7 @@ class Subscription:
         """Whether it is told of this, its condition aside; `job_id` is that of the job that an event is of."""
         return (
             self.enabled
-            and (not self.events or event in self.events)
+            and is_wanted(event, self.events)
             and self.endpoint in {None, endpoint}
             and self.job_id in {None, job_id}
             and (self.condition is None or job_id is None)
@@ -101,6 +104,7 @@ def _subscription(row: Row[*tuple[Any, ...]]) -> Subscription:
         job_id=row.job_id,
         condition=None if row.condition is None else Condition(row.condition),
         enabled=row.state == "enabled",
+        batch=row.batch,
         secret=row.secret,
         old_secret=row.old_secret,
         old_secret_until=row.old_secret_until,

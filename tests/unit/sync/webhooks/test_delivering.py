@@ -22,7 +22,15 @@ from predictq_sync.webhooks.reading import DeliveryReader
 
 
 def spec(url: str, **options: object) -> WebhookSpec:
-    plain: WebhookSpec = {"url": url, "events": [], "endpoint": None, "job": None, "when": None, "secret": None}
+    plain: dict[str, object] = {
+        "url": url,
+        "events": [],
+        "endpoint": None,
+        "job": None,
+        "when": None,
+        "secret": None,
+        "batch": False,
+    }
     return cast("WebhookSpec", {**plain, **options})
 
 
