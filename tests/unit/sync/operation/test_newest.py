@@ -117,6 +117,16 @@ def test_a_cursor_that_was_never_given_out_is_refused(database: Database, cursor
         RequestReader(database).page(ENDPOINTS, status=None, cursor=cursor, limit=3)
 
 
+def test_any_number_of_endpoints_is_asked_at_once(database: Database, stored: Stored) -> None:
+    many = [*(f"other-{number}" for number in range(600)), "tumours"]
+
+    page = RequestReader(database).page(many, status="failed", cursor=None, limit=200)
+
+    assert [each["id"] for each in page["predictions"]] == _expected(
+        stored, lambda e, s: (e, s) == ("tumours", "failed")
+    )
+
+
 def test_a_status_that_is_none_is_refused(database: Database) -> None:
     with pytest.raises(UserMistake, match="'done' is none of a request; queued, "):
         RequestReader(database).page(ENDPOINTS, status="done", cursor=None, limit=3)
