@@ -21,6 +21,7 @@ from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_producers.accepting import Accepting
 from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.routes import add_event_route
 from predictq_producers.events.rules import Rules
@@ -39,7 +40,9 @@ from predictq_sync.jobs.routes import add_job_routes
 from predictq_sync.lookup import Lookup
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
-from predictq_sync.streams.routes import add_stream_routes, tails_of
+from predictq_sync.streams.opening import streams_of
+from predictq_sync.streams.room import Room
+from predictq_sync.streams.routes import add_stream_routes
 from predictq_sync.waiting import CommitHandler, Waiting
 from predictq_sync.webhooks.delivery_routes import add_delivery_routes
 from predictq_sync.webhooks.keeping import WebhookKeeper
@@ -71,13 +74,27 @@ class Gateway:
         self._payload_writer = PayloadWriter()
         storage = Storage(settings.storage_url(), settings.jobs.storage_options)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
-        self._tails = tails_of(database, reader, limits)
+        lookup = Lookup(reader, self._waiting)
+        job_reader = JobReader(database)
+        find_job = FindJob(job_reader, lookup)
+        self._streams = streams_of(
+            database,
+            reader,
+            lookup,
+            self._waiting,
+            find_job,
+            job_reader,
+            endpoints=makers,
+            settings=limits,
+        )
+        room = Room(limits.max_streams)
+        accepting = Accepting(self.publisher, self._payload_writer, self._waiting.hash_of)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
             name="commits",
             broker=broker,
             subscription=Subscription(topics=(names.commits,), member=member_name()),
-            handler=CommitHandler(self._waiting, self._tails.wake),
+            handler=CommitHandler(self._waiting, self._streams.wake),
         )
         self.app = FastAPI(
             title="predictq",
@@ -92,13 +109,11 @@ class Gateway:
         add_submit_route(
             self.app.router,
             makers,
-            self.publisher,
-            self._payload_writer,
+            accepting,
             self._waiting,
             max_body_bytes=limits.max_body_bytes,
             max_wait_seconds=limits.max_wait_seconds,
         )
-        lookup = Lookup(reader, self._waiting)
         add_read_routes(
             self.app.router,
             lookup,
@@ -122,8 +137,6 @@ class Gateway:
             storage,
             max_upload_bytes=settings.jobs.max_upload_bytes,
         )
-        job_reader = JobReader(database)
-        find_job = FindJob(job_reader, lookup)
         add_job_routes(self.app.router, job_reader, find_job, self.publisher.hint, names=names)
         add_result_routes(self.app.router, JobResults(database, storage), find_job)
         add_webhook_routes(
@@ -133,16 +146,7 @@ class Gateway:
             endpoints=settings.endpoints,
         )
         add_delivery_routes(self.app.router, DeliveryReader(database))
-        add_stream_routes(
-            self.app.router,
-            lookup,
-            self._waiting,
-            find_job,
-            job_reader,
-            self._tails,
-            endpoints=makers,
-            settings=limits,
-        )
+        add_stream_routes(self.app.router, self._streams, room, send_seconds=limits.stream_send_seconds)
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         install_problems(self.app)
@@ -151,7 +155,7 @@ class Gateway:
     def release(self) -> None:
         """Let everyone go who waits for a result or follows events: the server is about to stop."""
         self._waiting.close()
-        self._tails.close()
+        self._streams.close()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
