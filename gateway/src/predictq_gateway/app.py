@@ -21,6 +21,8 @@ from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_gateway.socket.routes import add_socket_route
+from predictq_gateway.socket.sockets import Sockets
 from predictq_producers.accepting import Accepting
 from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.routes import add_event_route
@@ -54,7 +56,7 @@ __all__ = ["Gateway"]
 DESCRIPTION = """
 Machine-learning models behind a message queue. Submit a request; it is accepted once the broker holds it durably. Read
 its predictions when they are there: by polling, by waiting (`Prefer: wait=N` on the submit, `?wait=N` on the read), or
-by following events (Server-Sent Events at `…/events`).
+by following events (Server-Sent Events at `…/events`, or one WebSocket for everything at `/v1/stream`).
 """
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Gateway:
         limits = settings.gateway
         names = Names(settings.prefix)
         makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
+        self.limits = limits
         self.mistake: UserMistake | None = None
         """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
@@ -89,6 +92,7 @@ class Gateway:
         )
         room = Room(limits.max_streams)
         accepting = Accepting(self.publisher, self._payload_writer, self._waiting.hash_of)
+        self._sockets = Sockets(self._streams, makers, accepting, room, limits)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
             name="commits",
@@ -147,6 +151,7 @@ class Gateway:
         )
         add_delivery_routes(self.app.router, DeliveryReader(database))
         add_stream_routes(self.app.router, self._streams, room, send_seconds=limits.stream_send_seconds)
+        add_socket_route(self.app.router, self._sockets)
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         install_problems(self.app)
@@ -156,6 +161,7 @@ class Gateway:
         """Let everyone go who waits for a result or follows events: the server is about to stop."""
         self._waiting.close()
         self._streams.close()
+        self._sockets.close()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
