@@ -56,7 +56,9 @@ HTTP_MODULES = {
 """They need the extra `http`."""
 CLIENT_MODULES = {
     "predictq_producers.client.async_",
+    "predictq_producers.client.listening",
     "predictq_producers.client.sending",
+    "predictq_producers.client.sockets",
     "predictq_producers.client.streaming",
     "predictq_producers.client.sync_",
     "predictq_producers.following",

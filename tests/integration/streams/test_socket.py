@@ -1,6 +1,7 @@
 """The WebSocket: submitting, following and acknowledging over one connection, by a client that is not ours."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -326,7 +327,7 @@ def closed(talk: Talk, last_word: Any = ()) -> int:
     with pytest.raises(ConnectionClosed) as caught:
         _hear_all(talk, last_word)
     assert caught.value.rcvd is not None, caught.value
-    assert caught.value.rcvd.reason
+    assert caught.value.rcvd.reason or caught.value.rcvd.code == 1007
     return caught.value.rcvd.code
 
 
@@ -414,6 +415,36 @@ def test_a_gateway_that_stops_says_so(site: Site) -> None:
         gateway.server.should_exit = True
         assert closed(talk) == 1001
     gateway.stop()
+
+
+def test_what_is_being_accepted_is_answered_before_a_gateway_stops(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = site.serve()
+    asked, may = threading.Event(), threading.Event()
+    opened = gateway.gateway.publisher._open_producer
+
+    def slowly() -> Any:
+        asked.set()
+        assert may.wait(DEADLINE_SECONDS)
+        return opened()
+
+    monkeypatch.setattr(gateway.gateway.publisher, "_open_producer", slowly)
+    with talking(gateway) as talk:
+        talk.say(type="submit", ref="a", endpoint="tumours", request={"instances": INSTANCES})
+        assert asked.wait(DEADLINE_SECONDS)
+        gateway.server.should_exit = True
+        eventually(gateway.gateway._sockets._stopping.is_set)
+        may.set()
+        assert talk.hear()["type"] == "accepted"
+        assert closed(talk) == 1001
+
+
+def test_frames_that_are_none_end_the_connection(served_once: Callable[[], Served]) -> None:
+    with talking(served_once()) as talk:
+        talk.connection.socket.sendall(b"\x81\x81\0\0\0\0\xff")  # text that is no UTF-8
+        assert closed(talk) == 1007
+    with talking(served_once()) as talk:
+        talk.connection.socket.sendall(b"\x81\x01x")  # not masked
+        assert closed(talk) == 1002
 
 
 def test_too_many_who_wait_are_told_to_come_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
