@@ -1,7 +1,9 @@
 """The WebSocket: submitting, following and acknowledging over one connection, by a client that is not ours."""
 
+import gc
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -20,6 +22,7 @@ from predictq.ids import new_id
 from predictq.messages import REQUEST
 from predictq.names import Names
 from predictq_gateway.socket.vocabulary import SUBPROTOCOL
+from predictq_sync.reading import Reader
 from predictq_sync.streams.completions import START
 
 BEGINNING = str(START)
@@ -415,6 +418,30 @@ def test_a_gateway_that_stops_says_so(site: Site) -> None:
         gateway.server.should_exit = True
         assert closed(talk) == 1001
     gateway.stop()
+
+
+def test_what_was_submitted_is_not_held_while_its_result_is_waited_for(site: Site) -> None:
+    gateway = site.serve()
+    request = {"instances": [[1.0] * 10_000]}
+    with talking(gateway) as talk:
+        for number in range(5):
+            talk.ask(type="submit", ref=str(number), endpoint="tumours", request=request)
+        assert talk.is_silent()
+        large = [each for each in gc.get_objects() if isinstance(each, list) and len(each) == 10_000]
+        assert [each for each in large if each[:2] == [1.0, 1.0]] == request["instances"]
+
+
+def test_an_id_that_turns_out_to_be_nobodys_ends_with_an_error_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = site.serve()
+    with talking(gateway) as talk:
+        talk.ask(type="subscribe", ref="r", prediction=new_id())
+        talk.events(1)
+        monkeypatch.setattr(Reader, "watermark", lambda _: time.time() + 100)
+        error = talk.hear()
+        assert (error["type"], error["problem"]["status"]) == ("error", 404)
+        assert talk.is_silent()
 
 
 def test_what_is_being_accepted_is_answered_before_a_gateway_stops(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

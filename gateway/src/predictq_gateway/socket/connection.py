@@ -14,7 +14,7 @@ from predictq.errors import PredictqError
 from predictq.settings import GatewaySettings
 from predictq_gateway.problems import problem_of
 from predictq_gateway.socket import vocabulary
-from predictq_gateway.socket.vocabulary import Acknowledge, Ping, Submit, Subscribe, Unsubscribe
+from predictq_gateway.socket.vocabulary import Acknowledge, Ping, Received, Submit, Subscribe, Unsubscribe
 from predictq_gateway.socket.window import Window
 from predictq_producers.accepting import Accepting
 from predictq_producers.headers import idempotency_key
@@ -31,7 +31,7 @@ UNSUPPORTED_DATA = 1003
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 
-SUBMITS_AT_ONCE = 64
+SUBMITS_AT_ONCE = 16
 """Of one client; what it sends beyond is read when the broker holds one of them."""
 LAST_SUBMITS_SECONDS = 5.0
 """For what is being accepted when the gateway stops."""
@@ -122,20 +122,25 @@ class Connection:
                 max_subscriptions=limits.socket_subscriptions,
             )
         )
-        while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                raise _Left
-            text = message.get("text")
-            if text is None:
-                raise _Over(UNSUPPORTED_DATA, "a binary message; text of JSON would be right")
-            ref, said = vocabulary.read(text)
-            try:
-                await self._take(said)
-            except PredictqError as error:
-                await self._refuse(ref, error)
+        while True:  # nothing of a message is held here once it is taken
+            await self._take(vocabulary.read(await self._hear()))
 
-    async def _take(self, said: vocabulary.Message | Refused) -> None:
+    async def _hear(self) -> str:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise _Left
+        text: str | None = message.get("text")
+        if text is None:
+            raise _Over(UNSUPPORTED_DATA, "a binary message; text of JSON would be right")
+        return text
+
+    async def _take(self, received: Received) -> None:
+        try:
+            await self._do(received.message)
+        except PredictqError as error:
+            await self._refuse(received.ref, error)
+
+    async def _do(self, said: vocabulary.Message | Refused) -> None:
         """Do what a message says. Raises Refused."""
         match said:
             case Refused():
@@ -206,6 +211,12 @@ class Connection:
         return self._streams.endpoint(asked.endpoint or "", asked.cursor, self._turn)
 
     async def _submit(self, asked: Submit) -> None:
+        ref, endpoint = asked.ref, asked.endpoint
+        request_id = await self._accept(asked)
+        del asked  # large, and done with
+        await self._tell(ref, self._streams.accepted(request_id, endpoint, self._turn))
+
+    async def _accept(self, asked: Submit) -> str:
         try:
             maker = maker_of(self._makers, asked.endpoint)
             key = idempotency_key(asked.idempotency_key)
@@ -215,7 +226,7 @@ class Connection:
             await self._send(vocabulary.accepted(asked.ref, prepared.id, asked.endpoint))
         finally:
             self._submits.release()
-        await self._tell(asked.ref, self._streams.accepted(prepared.id, asked.endpoint, self._turn))
+        return prepared.id
 
     async def _tell(self, ref: str, pieces: AsyncGenerator[Piece]) -> None:
         """Every event, to the end of the stream."""
@@ -223,17 +234,20 @@ class Connection:
         async with aclosing(pieces):
             async for piece in pieces:
                 for told in piece.events():
-                    last = is_last(told.name)
                     if told.name == ERROR:
                         await self._send(vocabulary.fell_behind(ref, told))
+                        if told.cursor is None:
+                            return
                         continue
+                    last = is_last(told.name)
                     number = await self._window.next_number()
                     await self._send(vocabulary.event(ref, number, told))
                     self._window.told()
-        if last:
-            await self._send(vocabulary.ended(ref))
-        elif not self._stopping.is_set():
+        if self._stopping.is_set():
+            return
+        if not last:
             raise Refused(503, "too much is waited for at this gateway; subscribe again in a moment")
+        await self._send(vocabulary.ended(ref))
 
     async def _refuse(self, ref: str | None, error: Exception) -> None:
         await self._send(vocabulary.error(ref, problem_of(error, "/v1/stream")))
