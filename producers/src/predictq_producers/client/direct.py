@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
@@ -36,7 +36,8 @@ PUBLISHED_BYTES = 16 * 1024 * 1024
 class DirectClient:
     """Submits as `Client` does, to the broker of the settings. May be used by several threads; `close` it.
 
-    Results are in the database, which a gateway reads: without one `result`, `predict` and `cancel` raise UserMistake.
+    Results are in the database, which a gateway reads: without one `result`, `results`, `predict` and `cancel` raise
+    UserMistake; `stream` reads them from the broker.
     """
 
     def __init__(self, settings: Settings, reading: "Client | None", timeout: float) -> None:
@@ -119,6 +120,10 @@ class DirectClient:
     def result(self, request_id: str, *, wait: float = 0.0) -> Result:
         """See Client.result."""
         return self._reader().result(request_id, wait=wait)
+
+    def results(self, requests: Iterable[Request | str], *, wait: float = 60.0) -> Iterator[Result]:
+        """See Client.results."""
+        return self._reader().results(requests, wait=wait)
 
     def predict(
         self,
