@@ -49,10 +49,9 @@ HTTP_MODULES = {
     "predictq_sync.operation.letter_routes",
     "predictq_sync.operation.routes",
     "predictq_sync.routes",
-    "predictq_sync.streams.following",
+    "predictq_sync.streams.opening",
     "predictq_sync.streams.routes",
     "predictq_sync.streams.sse",
-    "predictq_sync.streams.tail",
     "predictq_sync.webhooks.asking",
     "predictq_sync.webhooks.delivery_routes",
     "predictq_sync.webhooks.key_routes",
@@ -61,7 +60,9 @@ HTTP_MODULES = {
 """They need the extra `http`."""
 CLIENT_MODULES = {
     "predictq_producers.client.async_",
+    "predictq_producers.client.listening",
     "predictq_producers.client.sending",
+    "predictq_producers.client.sockets",
     "predictq_producers.client.streaming",
     "predictq_producers.client.sync_",
     "predictq_producers.following",

@@ -61,6 +61,10 @@ class Names:
         """The group of a deployment's workers."""
         return f"{self.prefix}.{endpoint}.{deployment}"
 
+    def readers(self, endpoint: str, name: str) -> str:
+        """A group of somebody else's, who reads predictions."""
+        return f"{self.prefix}.{endpoint}.readers.{name}"
+
     @property
     def ledger_group(self) -> str:
         """The sync service's group on requests."""

@@ -67,6 +67,14 @@ class GatewaySettings(Section):
     """How often the stream of a job looks, and at most tells, how far it is."""
     page: bool = True
     """The live page at `/` and the routes for operators that it reads, which show every request to whoever asks."""
+    socket_message_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    """Of one message that a client sends by WebSocket; above it the connection is closed."""
+    socket_subscriptions: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """What one WebSocket follows at a time, submitted requests included."""
+    socket_window: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Events that a client of a WebSocket may have without having acknowledged them; it may ask for fewer."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins, such as `https://shop.example`, whose pages may open a WebSocket beside the gateway's own; `*`: all."""
 
     @property
     def url(self) -> str:

@@ -24,6 +24,9 @@ from predictq_gateway.openapi import describe_problems
 from predictq_gateway.operation import operation_router
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
+from predictq_gateway.socket.routes import add_socket_route
+from predictq_gateway.socket.sockets import Sockets
+from predictq_producers.accepting import Accepting
 from predictq_producers.claim_check import PayloadWriter
 from predictq_producers.events.routes import add_event_route
 from predictq_producers.events.rules import Rules
@@ -46,7 +49,9 @@ from predictq_sync.operation.questions import Questions
 from predictq_sync.operation.routes import add_operation_routes
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
-from predictq_sync.streams.routes import add_stream_routes, tails_of
+from predictq_sync.streams.opening import streams_of
+from predictq_sync.streams.room import Room
+from predictq_sync.streams.routes import add_stream_routes
 from predictq_sync.waiting import CommitHandler, Waiting
 from predictq_sync.webhooks.delivery_routes import add_delivery_routes
 from predictq_sync.webhooks.keeping import WebhookKeeper
@@ -60,7 +65,7 @@ __all__ = ["Gateway"]
 DESCRIPTION = """
 Machine-learning models behind a message queue. Submit a request; it is accepted once the broker holds it durably. Read
 its predictions when they are there: by polling, by waiting (`Prefer: wait=N` on the submit, `?wait=N` on the read), or
-by following events (Server-Sent Events at `…/events`).
+by following events (Server-Sent Events at `…/events`, or one WebSocket for everything at `/v1/stream`).
 """
 
 log = logging.getLogger(__name__)
@@ -74,19 +79,35 @@ class Gateway:
         limits = settings.gateway
         names = Names(settings.prefix)
         makers = request_makers(settings, max_message_bytes=broker.max_message_bytes)
+        self.limits = limits
         self.mistake: UserMistake | None = None
         """Why this gateway will never be ready, once that is known: the server stops and tells it."""
         self.publisher = Publisher(broker.producer)
         self._payload_writer = PayloadWriter()
         storage = Storage(settings.storage_url(), settings.jobs.storage_options)
         self._waiting = Waiting(reader, poll_seconds=limits.poll_seconds)
-        self._tails = tails_of(database, reader, limits)
+        lookup = Lookup(reader, self._waiting)
+        job_reader = JobReader(database)
+        find_job = FindJob(job_reader, lookup)
+        self._streams = streams_of(
+            database,
+            reader,
+            lookup,
+            self._waiting,
+            find_job,
+            job_reader,
+            endpoints=makers,
+            settings=limits,
+        )
+        room = Room(limits.max_streams)
+        accepting = Accepting(self.publisher, self._payload_writer, self._waiting.hash_of)
+        self._sockets = Sockets(self._streams, makers, accepting, room, limits)
         self._view = BrokerView(broker, settings)
         self._commits = Loop(
             name="commits",
             broker=broker,
             subscription=Subscription(topics=(names.commits,), member=member_name()),
-            handler=CommitHandler(self._waiting, self._tails.wake),
+            handler=CommitHandler(self._waiting, self._streams.wake),
         )
         self.app = FastAPI(
             title="predictq",
@@ -101,13 +122,11 @@ class Gateway:
         add_submit_route(
             self.app.router,
             makers,
-            self.publisher,
-            self._payload_writer,
+            accepting,
             self._waiting,
             max_body_bytes=limits.max_body_bytes,
             max_wait_seconds=limits.max_wait_seconds,
         )
-        lookup = Lookup(reader, self._waiting)
         add_read_routes(
             self.app.router,
             lookup,
@@ -144,16 +163,8 @@ class Gateway:
         )
         add_delivery_routes(self.app.router, DeliveryReader(database))
         add_key_route(self.app.router, Signing(settings.push).public_keys)
-        add_stream_routes(
-            self.app.router,
-            lookup,
-            self._waiting,
-            find_job,
-            job_reader,
-            self._tails,
-            endpoints=makers,
-            settings=limits,
-        )
+        add_stream_routes(self.app.router, self._streams, room, send_seconds=limits.stream_send_seconds)
+        add_socket_route(self.app.router, self._sockets)
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
         self.app.include_router(asyncapi_router(settings))
@@ -169,7 +180,8 @@ class Gateway:
     def release(self) -> None:
         """Let everyone go who waits for a result or follows events: the server is about to stop."""
         self._waiting.close()
-        self._tails.close()
+        self._streams.close()
+        self._sockets.close()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

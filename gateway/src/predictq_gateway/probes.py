@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from predictq_gateway.broker_view import BrokerView
-from predictq_gateway.problems import problem
+from predictq_gateway.problems import Problem
 
 __all__ = ["probes_router"]
 
@@ -41,6 +41,6 @@ def probes_router(view: BrokerView) -> APIRouter:
         if health.ok:
             return Alive()
         log.warning("not ready: %s", health.detail)
-        return problem(503, "the broker is not ready; the log says why")
+        return Problem(503, "the broker is not ready; the log says why").response
 
     return router

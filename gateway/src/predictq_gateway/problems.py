@@ -7,7 +7,7 @@ place in the request's body.
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -29,10 +29,10 @@ from predictq_producers.publishing import Busy, Stopping
 from predictq_producers.refusals import Fault, Refused, pointer
 from predictq_sync.jobs.finding import NoSuchJob
 from predictq_sync.lookup import NotInLedger
-from predictq_sync.streams.sse import TooManyStreams
+from predictq_sync.streams.room import TooManyStreams
 from predictq_sync.webhooks.keeping import CannotChange
 
-__all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "install_problems", "problem"]
+__all__ = ["PROBLEM_SCHEMA", "PROBLEM_TYPE", "Problem", "install_problems", "problem_of"]
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = {"retry-after": "1"}
@@ -88,42 +88,60 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 log = logging.getLogger(__name__)
 
 
-def problem(
-    status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
-) -> Response:
-    """The response that says what went wrong."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    if faults:
-        body["errors"] = [fault._asdict() for fault in faults]
-    return Response(to_json(body), status, headers, PROBLEM_TYPE)
+class Problem(NamedTuple):
+    """What went wrong, and what would be right."""
+
+    status: int
+    detail: str
+    faults: Sequence[Fault] = ()
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """As RFC 9457 has it."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.faults:
+            body["errors"] = [fault._asdict() for fault in self.faults]
+        return body
+
+    @property
+    def response(self) -> Response:
+        """The response that says it."""
+        return Response(to_json(self.body), self.status, self.headers, PROBLEM_TYPE)
 
 
 def install_problems(app: FastAPI) -> None:
     """Answer every error of the app with a problem. What is inside goes to the log and is never told."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error, f"{request.method} {request.url.path}")
+        if problem.status == 405:
+            problem = problem._replace(headers={"allow": ", ".join(_methods(request))})
+        return problem.response
+
     for kind in (PredictqError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, answer)
 
 
-def _answer(request: Request, error: Exception) -> Response:
+def problem_of(error: Exception, asked: str) -> Problem:
+    """What a client is told of an error; `asked` stands before it in the log."""
     match error:
         case PredictqError():
-            return _answer_ours(request, error)
-        case HTTPException(status_code=405):
-            return problem(405, str(error.detail), headers={"allow": ", ".join(_methods(request))})
+            return _of_ours(error, asked)
         case HTTPException():
-            return problem(error.status_code, str(error.detail), headers=error.headers)
+            return Problem(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
             faults = [Fault(pointer(*found["loc"][1:]), str(found["msg"])) for found in error.errors()]
-            return problem(422, "the request does not fit", faults)
+            return Problem(422, "the request does not fit", faults)
         case ClientDisconnect():
-            return problem(400, "the request ended before its body did")
+            return Problem(400, "the request ended before its body did")
     # The server logs the exception itself, with its traceback, after this response is sent.
-    return problem(500, "an error that nobody foresaw; it is in the service's log")
+    return Problem(500, "an error that nobody foresaw; it is in the service's log")
 
 
 def _methods(request: Request) -> Sequence[str]:
@@ -133,21 +151,21 @@ def _methods(request: Request) -> Sequence[str]:
     return sorted({method for route in found for method in getattr(route, "methods", None) or ()})
 
 
-def _answer_ours(request: Request, error: PredictqError) -> Response:
+def _of_ours(error: PredictqError, asked: str) -> Problem:
     match error:
         case Refused():
-            return problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
+            return Problem(error.status, error.detail, error.faults, RETRY_AFTER if error.status == 503 else None)
         case NoSuchJob():
-            return problem(404, str(error))
+            return Problem(404, str(error))
         case CannotChange():
-            return problem(409, str(error))
+            return Problem(409, str(error))
         case MessageTooLarge():
-            return problem(413, str(error))
+            return Problem(413, str(error))
         case Unavailable():
-            log.warning("%s %s: %s", request.method, request.url.path, error)
-            return problem(503, _sentence(error), headers=RETRY_AFTER)
-    log.error("%s %s: %s", request.method, request.url.path, error)
-    return problem(503, "the service is not set up for this request; its log says why", headers=RETRY_AFTER)
+            log.warning("%s: %s", asked, error)
+            return Problem(503, _sentence(error), headers=RETRY_AFTER)
+    log.error("%s: %s", asked, error)
+    return Problem(503, "the service is not set up for this request; its log says why", headers=RETRY_AFTER)
 
 
 def _sentence(error: Unavailable) -> str:

@@ -10,6 +10,7 @@ import uvicorn
 from predictq.errors import UserMistake
 from predictq.process import announce_ready
 from predictq_gateway.app import Gateway
+from predictq_gateway.socket.protocol import SocketProtocol
 
 __all__ = ["GatewayServer", "is_loopback", "listen", "serve"]
 
@@ -54,7 +55,11 @@ class GatewayServer(uvicorn.Server):
             log_level="warning",
             access_log=False,
             server_header=False,
-            ws="none",
+            ws=SocketProtocol,
+            ws_max_size=gateway.limits.socket_message_bytes,
+            ws_ping_interval=gateway.limits.heartbeat_seconds,
+            ws_ping_timeout=gateway.limits.stream_send_seconds,
+            ws_per_message_deflate=False,  # it would cost each connection memory, and the texts are short
             lifespan="on",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=GRACE_SECONDS,

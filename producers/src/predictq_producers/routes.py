@@ -9,14 +9,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 
-from predictq.ids import new_id
+from predictq_producers.accepting import Accepting
 from predictq_producers.bodies import read_body
-from predictq_producers.claim_check import PayloadWriter
-from predictq_producers.deriving import keyed_id
 from predictq_producers.headers import Preferences, check_content_type, idempotency_key, preferences
-from predictq_producers.keyed import KeyedSubmits
 from predictq_producers.openapi import SUBMIT_BODY, SUBMIT_PARAMETERS, SUBMIT_RESPONSES
-from predictq_producers.publishing import Publisher
 from predictq_producers.requests import Prepared, RequestMaker, maker_of
 
 __all__ = ["Expectation", "Results", "add_submit_route"]
@@ -38,15 +34,11 @@ class Results(Protocol):
     def expect(self, request_id: str) -> AbstractContextManager[Expectation]:
         """To be entered before the request is published, so that no announcement is missed."""
 
-    async def hash_of(self, request_id: str) -> str | None:
-        """The hash of the instances known under an id."""
-
 
 def add_submit_route(
     router: APIRouter,
     makers: Mapping[str, RequestMaker],
-    publisher: Publisher,
-    writer: PayloadWriter,
+    accepting: Accepting,
     results: Results,
     *,
     max_body_bytes: int,
@@ -56,19 +48,6 @@ def add_submit_route(
 
     To the app's own router, and first: matching a nested router costs more than making a request.
     """
-    keyed = KeyedSubmits(results.hash_of, "/instances")
-
-    async def accept(prepared: Prepared, *, with_key: bool) -> bool:
-        """Return once the broker holds the request durably; whether it was published now, not before."""
-        if with_key:
-            return await keyed.submit(prepared.id, prepared.instances_hash, lambda: publish(prepared))
-        await publish(prepared)
-        return True
-
-    async def publish(prepared: Prepared) -> None:
-        if prepared.payload is not None:
-            await writer.write([prepared.payload])
-        await publisher.publish(prepared.message)
 
     async def submit(endpoint: str, request: Request) -> Response:
         """Accepted means that the broker holds the request durably; `GET` its `Location` for the result.
@@ -84,13 +63,12 @@ def add_submit_route(
         prefer = preferences(headers.get("prefer"), max_wait_seconds=max_wait_seconds)
         raw = await read_body(request, max_body_bytes)
         now = time.time()
-        request_id = new_id() if key is None else keyed_id(endpoint, key)
-        prepared = maker.prepare(maker.read(raw, now), request_id, now)
+        prepared = accepting.prepare(maker, maker.read(raw, now), key, now)
         if prefer.wait_seconds is None:
-            await accept(prepared, with_key=key is not None)
+            await accepting.accept(prepared, key)
             return _queued(prepared, endpoint, prefer)
-        with results.expect(request_id) as expectation:
-            new = await accept(prepared, with_key=key is not None)
+        with results.expect(prepared.id) as expectation:
+            new = await accepting.accept(prepared, key)
             left = prefer.wait_seconds - (time.monotonic() - arrived)
             body = await expectation.finished(left, look_first=not new)
         return _queued(prepared, endpoint, prefer) if body is None else _finished(prepared, body, prefer)

@@ -309,6 +309,7 @@ def test_beside_the_broker_no_gateway_is_needed_to_submit(site: Installation, cl
         assert direct.predict("sums", [{"a": 1, "b": 2}]).outputs == [3]
         requests = direct.submit_many("sums", ROWS, instances_per_request=100, metadata={"order": "7"})
         assert [len(request.result(wait=50).outputs) for request in requests] == [100, 100, 50]
+        assert {result.id for result in direct.results(requests, wait=50)} == {request.id for request in requests}
         keyed = direct.submit("sums", pd.DataFrame(ROWS[:1]), idempotency_key="order 2")
         assert keyed.id == client.submit("sums", ROWS[:1], idempotency_key="order 2").id
         with pytest.raises(Rejected, match="/instances/0/b") as raised:

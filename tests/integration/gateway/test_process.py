@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.beside import running
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from predictq.brokers import open_broker
 from predictq.settings import load_settings
@@ -88,6 +90,18 @@ def test_a_signal_ends_it_in_order_though_somebody_waits(gateway: Process) -> No
         gateway.popen.send_signal(signal.SIGTERM)
         assert answer.result(DEADLINE_SECONDS).status_code == 202
         assert gateway.popen.wait(DEADLINE_SECONDS) == 0
+
+
+def test_a_signal_closes_a_websocket_with_a_reason(gateway: Process) -> None:
+    url = gateway.wait_until_ready()
+    with connect(f"ws{url.removeprefix('http')}/v1/stream") as websocket:
+        websocket.recv(DEADLINE_SECONDS)  # the welcome
+        gateway.popen.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as caught:
+            websocket.recv(DEADLINE_SECONDS)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
+    assert gateway.popen.wait(DEADLINE_SECONDS) == 0
 
 
 def test_a_taken_port_is_the_users_mistake(tmp_path: Path) -> None:

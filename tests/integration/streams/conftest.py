@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -73,6 +73,34 @@ class Site:
     store: Store
     served: list[Served] = field(default_factory=list)
 
+    @classmethod
+    def on(cls, url: str, folder: Path) -> Self:
+        """On that database, whose tables are there."""
+        settings = Settings.model_validate(
+            {
+                "broker": f"memory://{uuid4().hex}",
+                "database": url,
+                "folder": folder,
+                "gateway": {"poll_seconds": 0.3, "heartbeat_seconds": 0.3, "job_progress_seconds": 0.2},
+                "endpoints": {"tumours": {}},
+                "deployments": {"linear": {"endpoint": "tumours", "model": "m"}},
+            }
+        )
+        database = Database(url)
+        return cls(
+            settings=settings,
+            broker=open_broker(settings.broker),
+            database=database,
+            ledger=make_ledger(database),
+            store=make_store(database),
+        )
+
+    def close(self) -> None:
+        for each in self.served:
+            each.stop()
+        self.broker.close()
+        self.database.close()
+
     def serve(self, **changed: Any) -> Served:
         """One more gateway."""
         limits = self.settings.gateway.model_copy(update=changed)
@@ -112,27 +140,5 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture(params=DIALECTS)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    with fresh_url(request.param, tmp_path) as url:
-        settings = Settings.model_validate(
-            {
-                "broker": f"memory://{uuid4().hex}",
-                "database": url,
-                "folder": tmp_path,
-                "gateway": {"poll_seconds": 0.3, "heartbeat_seconds": 0.3, "job_progress_seconds": 0.2},
-                "endpoints": {"tumours": {}},
-                "deployments": {"linear": {"endpoint": "tumours", "model": "m"}},
-            }
-        )
-        database = Database(url)
-        site = Site(
-            settings=settings,
-            broker=open_broker(settings.broker),
-            database=database,
-            ledger=make_ledger(database),
-            store=make_store(database),
-        )
+    with fresh_url(request.param, tmp_path) as url, closing(Site.on(url, tmp_path)) as site:
         yield site
-        for each in site.served:
-            each.stop()
-        site.broker.close()
-        database.close()

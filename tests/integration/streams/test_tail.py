@@ -35,7 +35,7 @@ def ids_of(events: list[ServerSentEvent]) -> list[str]:
 
 def begun(served: Served, count: int = 1) -> None:
     """Wait until so many clients follow."""
-    eventually(lambda: len(served.gateway._tails._followers.get("tumours", ())) == count)
+    eventually(lambda: len(served.gateway._streams._tails._followers.get("tumours", ())) == count)
 
 
 def test_what_is_finished_from_now_on_is_told(site: Site) -> None:
@@ -237,12 +237,12 @@ def test_a_client_that_reads_nothing_holds_little_and_is_let_go(site: Site) -> N
         for _ in range(30):
             some = site.accept(20)
             site.finish(some, outputs=["x" * 20_000])
-        eventually(lambda: not gateway.gateway._tails._followers)
+        eventually(lambda: not gateway.gateway._streams._tails._followers)
 
 
 def test_idle_clients_have_no_threads_and_share_their_reads(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = site.serve(heartbeat_seconds=30.0)
-    tails = gateway.gateway._tails
+    tails = gateway.gateway._streams._tails
     clients = 200
     address = urlsplit(gateway.url)
     with ExitStack() as stack:

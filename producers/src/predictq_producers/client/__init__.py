@@ -20,6 +20,7 @@ from predictq_producers.client.result import Result
 if TYPE_CHECKING:
     from predictq_producers.client.async_client import AsyncClient
     from predictq_producers.client.async_job import AsyncJob
+    from predictq_producers.client.listening import Listener
     from predictq_producers.client.streaming import AsyncResultStream, ResultStream
     from predictq_producers.client.sync_client import Client
     from predictq_producers.client.sync_job import Job
@@ -36,6 +37,7 @@ __all__ = [
     "Interrupted",
     "Job",
     "JobFailed",
+    "Listener",
     "NotFinished",
     "NotFound",
     "Rejected",
@@ -50,6 +52,7 @@ _ON_HTTPX = {
     "AsyncResultStream": "streaming",
     "Client": "sync_client",
     "Job": "sync_job",
+    "Listener": "listening",
     "ResultStream": "streaming",
 }
 

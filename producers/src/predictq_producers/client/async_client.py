@@ -12,6 +12,7 @@ import httpx
 
 from predictq.errors import PredictqError
 from predictq_producers.client.async_job import AsyncJob
+from predictq_producers.client.awaited import Awaited, ids_of
 from predictq_producers.client.errors import NotFinished
 from predictq_producers.client.exchange import (
     JobOptions,
@@ -30,6 +31,7 @@ from predictq_producers.client.frames import FrameRows, instances_of, read_table
 from predictq_producers.client.request import AT_ONCE, AsyncRequest, batched_instances, numbered_key
 from predictq_producers.client.result import Hold, Result
 from predictq_producers.client.sending import AsyncSender
+from predictq_producers.client.sockets import finished_async
 from predictq_producers.client.streaming import AsyncResultStream
 from predictq_producers.client.uploading import Upload
 
@@ -114,6 +116,10 @@ class AsyncClient:
     async def result(self, request_id: str, *, wait: float = 0.0) -> Result:
         """A request as it is, or as it is finished within `wait` seconds."""
         return await self._held(Hold(wait), request_id)
+
+    def results(self, requests: Iterable[AsyncRequest | str], *, wait: float = 60.0) -> AsyncIterator[Result]:
+        """Each of many requests as it is finished, for an `async for`; see Client.results."""
+        return finished_async(self._sender, Awaited(ids_of(requests)), seconds=wait)
 
     async def predict(
         self,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 from predictq.brokers import open_broker
 from predictq.errors import BrokerUnavailable, PublishError, StorageUnavailable, Unavailable, UserMistake
 from predictq.ids import new_id
+from predictq.names import Names
 from predictq.settings import Settings
 from predictq.topology import topology_of
 from predictq_producers.client.errors import GatewayUnavailable, NotFinished, NotFound, Rejected
@@ -18,6 +19,7 @@ from predictq_producers.client.frames import instances_of
 from predictq_producers.client.request import Request, batched_instances, numbered_key
 from predictq_producers.client.result import Result
 from predictq_producers.client.retrying import Attempts
+from predictq_producers.client.topic_stream import TopicStream
 from predictq_producers.deriving import keyed_id
 from predictq_producers.refusals import Refused
 from predictq_producers.requests import Prepared, maker_of, request_makers
@@ -34,13 +36,15 @@ PUBLISHED_BYTES = 16 * 1024 * 1024
 class DirectClient:
     """Submits as `Client` does, to the broker of the settings. May be used by several threads; `close` it.
 
-    Results are in the database, which a gateway reads: without one `result`, `predict` and `cancel` raise UserMistake.
+    Results are in the database, which a gateway reads: without one `result`, `results`, `predict` and `cancel` raise
+    UserMistake; `stream` reads them from the broker.
     """
 
     def __init__(self, settings: Settings, reading: "Client | None", timeout: float) -> None:
         """Connects, and ensures topics and groups. Raises SettingsError, BrokerUnavailable."""
         self._reading = reading
         self._timeout = timeout
+        self._names = Names(settings.prefix)
         self._broker = open_broker(settings.broker_url())
         try:
             self._makers = request_makers(settings, max_message_bytes=self._broker.max_message_bytes)
@@ -117,6 +121,10 @@ class DirectClient:
         """See Client.result."""
         return self._reader().result(request_id, wait=wait)
 
+    def results(self, requests: Iterable[Request | str], *, wait: float = 60.0) -> Iterator[Result]:
+        """See Client.results."""
+        return self._reader().results(requests, wait=wait)
+
     def predict(
         self,
         endpoint: str,
@@ -133,6 +141,18 @@ class DirectClient:
         if not result.finished:
             raise NotFinished("request", request.id, wait)
         return result
+
+    def stream(self, endpoint: str, *, group: str | None = None) -> TopicStream:
+        """Predictions of the endpoint as they are published from now on, straight from the broker.
+
+        Without a `group` every stream gets all of them, for as long as it is open, and a broker may drop what waits for
+        one that is slow. With one, its streams share them, in however many processes, and each prediction is given out
+        until it is settled, also those that came while nobody read: the group is created by the first of its streams,
+        and stays until `predictq topics ensure --prune`. Raises NotFound, BrokerUnavailable, UserMistake.
+        """
+        if endpoint not in self._makers:
+            raise NotFound(404, f"there is no endpoint {endpoint[:64]!r}")
+        return TopicStream(self._broker, self._names, endpoint, group, self._timeout)
 
     def cancel(self, request_id: str) -> Result:
         """See Client.cancel."""

@@ -4,9 +4,12 @@ Both senders do the same; only one of them awaits.
 """
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import closing
+from contextlib import closing, suppress
+from importlib.util import find_spec
 from typing import IO, Any
 
 import httpx
@@ -17,11 +20,47 @@ from predictq_producers.client.exchange import RETRIED, Call, Reply, body_of, de
 from predictq_producers.client.retrying import Attempts, retry_after
 from predictq_producers.client.uploading import Upload
 
-__all__ = ["AsyncSender", "Sender", "reason_of"]
+__all__ = ["AsyncSender", "Cut", "Sender", "reason_of"]
 
 CONNECT_SECONDS = 10.0
 ATTEMPT_SECONDS = 20.0
 CUT = "the answer was cut off in its middle"
+
+
+SOCKETS_PATH = "/v1/stream"
+
+
+class Cut:
+    """Ends an answer that another thread reads, and its pauses."""
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+        self._response: httpx.Response | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, unless it is closed; whether it is."""
+        return self._closed.wait(seconds)
+
+    def hold(self, response: httpx.Response) -> None:
+        """This is read from now on."""
+        self._response = response
+        if self.is_closed:
+            self.close()
+
+    def close(self) -> None:
+        """May be called by any thread, and again. Whoever waits for bytes finds the connection ended."""
+        self._closed.set()
+        if self._response is not None:
+            stream = self._response.extensions.get("network_stream")
+            connection = None if stream is None else stream.get_extra_info("socket")
+            if connection is not None:
+                with suppress(OSError):  # it has ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Asking:
@@ -38,6 +77,14 @@ class _Asking:
         self._url = url.rstrip("/")
         self.timeout = timeout
         """Seconds."""
+        self._owned = True
+
+    @property
+    def sockets_url(self) -> str | None:
+        """Of the gateway's WebSocket; None without a library for it, or where HTTP goes by the caller's settings."""
+        if not self._owned or find_spec("websockets") is None:
+            return None
+        return f"ws{self._url.removeprefix('http')}{SOCKETS_PATH}"
 
     def attempts(self, call: Call, *, patient: bool = False) -> Attempts:
         return Attempts(self.timeout + call.hold_seconds, from_first_failure=patient)
@@ -98,8 +145,9 @@ class Sender(_Asking):
                     return body_of(failure)
             time.sleep(self.pause_after(attempts, failure, upload))
 
-    def pieces(self, call: Call) -> Generator[bytes]:
+    def pieces(self, call: Call, cut: Cut | None = None) -> Generator[bytes]:
         """The body of the answer as it comes. Raises as `send`, and Interrupted where it has no end."""
+        cut = cut or Cut()
         attempts = self.attempts(call)
         failure: Reply | httpx.RequestError
         while True:
@@ -114,8 +162,10 @@ class Sender(_Asking):
                     failure = Reply(response.status_code, response.headers, _read(response))
                 if failure.status not in RETRIED:
                     raise_problem(failure)
-            time.sleep(self.pause_after(attempts, failure, None))
+            if cut.wait(self.pause_after(attempts, failure, None)):
+                return
         with closing(response):
+            cut.hold(response)
             try:
                 yield from response.iter_bytes()
             except httpx.RequestError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 
@@ -11,7 +10,7 @@ from pydantic_core import from_json
 from predictq_producers.client.errors import BadAnswer, FellBehind, Interrupted
 from predictq_producers.client.exchange import stream_call
 from predictq_producers.client.result import Result
-from predictq_producers.client.sending import AsyncSender, Sender
+from predictq_producers.client.sending import AsyncSender, Cut, Sender
 
 __all__ = ["AsyncResultStream", "ResultStream"]
 
@@ -25,6 +24,7 @@ class _Place:
 
     def __init__(self, cursor: str | None) -> None:
         self.cursor = cursor
+        self.begin = cursor
         self._rest = b""
         self._fields: dict[bytes, bytes] = {}
 
@@ -48,6 +48,7 @@ class _Place:
         fields, self._fields = self._fields, {}
         if b"id" in fields:
             self.cursor = fields[b"id"].decode()
+            self.begin = self.begin or self.cursor
         if b"data" not in fields:
             return None
         body = from_json(fields[b"data"])
@@ -63,6 +64,12 @@ class ResultStream:
         self._sender = sender
         self._endpoint = endpoint
         self._place = _Place(after)
+        self._cut = Cut()
+
+    @property
+    def begin(self) -> str | None:
+        """Where it began; None before it has: from then on nothing is missed."""
+        return self._place.begin
 
     @property
     def cursor(self) -> str | None:
@@ -71,15 +78,19 @@ class ResultStream:
 
     def __iter__(self) -> Iterator[Result]:
         """Waits for each. Raises GatewayUnavailable, FellBehind, NotFound, Rejected."""
-        while True:
+        while not self._cut.is_closed:
             self._place.cut()
-            with closing(self._sender.pieces(stream_call(self._endpoint, self.cursor))) as pieces:
+            with closing(self._sender.pieces(stream_call(self._endpoint, self.cursor), self._cut)) as pieces:
                 try:
                     for piece in pieces:
                         yield from self._place.read(piece)
                 except Interrupted:
                     pass
-            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - no secret
+            self._cut.wait(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - no secret
+
+    def close(self) -> None:
+        """End it, whichever thread waits for its next result."""
+        self._cut.close()
 
 
 class AsyncResultStream:

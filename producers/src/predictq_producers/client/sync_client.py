@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 
 import httpx
 
-from predictq.errors import PredictqError
+from predictq.errors import PredictqError, UserMistake
+from predictq_producers.client.awaited import Awaited, ids_of
 from predictq_producers.client.errors import NotFinished
 from predictq_producers.client.exchange import (
     JobOptions,
@@ -27,9 +28,11 @@ from predictq_producers.client.exchange import (
     upload_call,
 )
 from predictq_producers.client.frames import FrameRows, instances_of, read_table
+from predictq_producers.client.listening import Listener, OnError, of_endpoint, of_requests
 from predictq_producers.client.request import AT_ONCE, Request, batched_instances, numbered_key
 from predictq_producers.client.result import Hold, Result
 from predictq_producers.client.sending import Sender
+from predictq_producers.client.sockets import finished
 from predictq_producers.client.streaming import ResultStream
 from predictq_producers.client.sync_job import Job
 from predictq_producers.client.uploading import Upload
@@ -128,6 +131,39 @@ class Client:
     def result(self, request_id: str, *, wait: float = 0.0) -> Result:
         """A request as it is, or as it is finished within `wait` seconds."""
         return self._held(Hold(wait), request_id)
+
+    def results(self, requests: Iterable[Request | str], *, wait: float = 60.0) -> Iterator[Result]:
+        """Each of many requests, handles or ids, as it is finished, in no order.
+
+        All are waited for over one connection. Raises NotFinished, with one `id`, where some are open after `wait`
+        seconds, and NotFound where there is no such request.
+        """
+        return finished(self._sender, Awaited(ids_of(requests)), seconds=wait)
+
+    def on_result(
+        self,
+        source: str | Iterable[Request | str],
+        callback: Callable[[Result], object],
+        *,
+        after: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Listener:
+        """Call a function, on a thread of its own, with each result of an endpoint, or of some requests.
+
+        `source` is the name of an endpoint, from now on or from behind the cursor `after`, or requests, handles or ids,
+        each told once. Whatever cuts the connection, it goes on behind the last result; one for which the function has
+        not returned comes again to whoever goes on at the listener's `cursor`, so that each is told at least once.
+        What the function raises is logged and handed to `on_error(error, result)`, and the next result follows; with
+        the result None it is told that the gateway is away, or that something is lost (FellBehind). What `on_error`
+        raises ends the listener. Raises NotFound and Rejected, and GatewayUnavailable never once it has begun.
+        """
+        if isinstance(source, str):
+            listener = Listener(of_endpoint(self._sender, source, after), callback, on_error)
+        elif after is None:
+            listener = Listener(of_requests(self._sender, ids_of(source)), callback, on_error)
+        else:
+            raise UserMistake("after is a place in the stream of an endpoint; requests have none")
+        return listener.start()
 
     def predict(
         self,

@@ -14,10 +14,15 @@ from predictq_sync.jobs.finding import FindJob, NoSuchJob
 from predictq_sync.jobs.reading import JobBody, JobReader
 from predictq_sync.lookup import Lookup
 from predictq_sync.reading import RequestBody
-from predictq_sync.streams.sse import HEARTBEAT, event, problem_event
+from predictq_sync.streams.events import HEARTBEAT, Piece, event, piece, problem_event
 from predictq_sync.waiting import SharedReads, Waiting
 
-__all__ = ["FollowJob", "FollowRequest", "State"]
+__all__ = ["FollowJob", "FollowRequest", "State", "is_last"]
+
+
+def is_last(name: str) -> bool:
+    """Whether nothing follows an event of that name, of a request or a job."""
+    return not name.endswith((".queued", ".progress"))
 
 
 class State(NamedTuple):
@@ -29,8 +34,10 @@ class State(NamedTuple):
     body: Mapping[str, Any]
     final: bool
 
-    def __bytes__(self) -> bytes:
-        return event(self.name, self.cursor, self.body)
+    @property
+    def piece(self) -> Piece:
+        """The event that says it."""
+        return piece(event(self.name, self.cursor, self.body))
 
 
 class FollowRequest:
@@ -46,26 +53,40 @@ class FollowRequest:
         final = body["status"] != "queued"
         return State(f"prediction.{body['status']}", _digest(body if final else "queued"), body, final)
 
-    async def events(self, body: RequestBody, heard: str | None) -> AsyncGenerator[bytes]:
-        """From what it is, unless the client has heard that, to its end."""
-        state = self.state(body)
-        if state.cursor != heard:
-            yield bytes(state)
-        if state.final:
-            return
+    async def events(
+        self, body: RequestBody, heard: str | None, turn: asyncio.Lock | None = None
+    ) -> AsyncGenerator[Piece]:
+        """From what it is, unless the client has heard that, to its end.
+
+        `turn` is shared by all that one client follows: what is yielded is held by one of them at a time.
+        """
+        turn = turn or asyncio.Lock()
         request_id = body["id"]
+        finished = body if body["status"] != "queued" else None
+        if finished is None and (queued := self.state(body)).cursor != heard:
+            async with turn:
+                yield queued.piece
+        del body
         with self._waiting.expect(request_id) as expectation:
-            # It may have been finished since it was looked up.
-            finished = await expectation.finished(self._heartbeat_seconds, look_first=True)
+            look_first = True  # it may have been finished since it was looked up
             while finished is None:
+                finished = await expectation.finished(self._heartbeat_seconds, look_first=look_first)
+                look_first = False
+                if finished is not None:
+                    break
                 if self._waiting.closed or expectation.hurried:
                     return
                 if await self._vanished(request_id):
-                    yield problem_event(404, "Not Found", f"there is no request {request_id!r}; it was never submitted")
+                    yield piece(problem_event(404, f"there is no request {request_id!r}; it was never submitted"))
                     return
                 yield HEARTBEAT
-                finished = await expectation.finished(self._heartbeat_seconds)
-        yield bytes(self.state(finished))
+            if turn.locked():
+                finished = None  # it is read again rather than held
+            async with turn:
+                if finished is None:
+                    finished = await expectation.finished(self._heartbeat_seconds, look_first=True)
+                if finished is not None:
+                    yield self.state(finished).piece
 
     async def _vanished(self, request_id: str) -> bool:
         """Whether the ledger has come to where the request would be, and it is not there."""
@@ -100,15 +121,17 @@ class FollowJob:
         name = f"job.{body['status'] if final else 'progress'}"
         return State(name, _digest([name, body["status"], body["counts"]]), body, final)
 
-    async def events(self, body: JobBody, heard: str | None) -> AsyncGenerator[bytes]:
-        """From what it is, unless the client has heard that, by its progress to its end."""
+    async def events(self, body: JobBody, heard: str | None, turn: asyncio.Lock | None = None) -> AsyncGenerator[Piece]:
+        """From what it is, unless the client has heard that, by its progress to its end; `turn` as of requests."""
+        turn = turn or asyncio.Lock()
         job_id = body["id"]
         said_at = time.monotonic()
         with self._waiting.expect(job_id) as expectation:
             while not self._waiting.closed:
                 state = self.state(body)
                 if state.cursor != heard:
-                    yield bytes(state)
+                    async with turn:
+                        yield state.piece
                     heard, said_at = state.cursor, time.monotonic()
                 if state.final:
                     return
@@ -123,7 +146,7 @@ class FollowJob:
                     with suppress(Unavailable):
                         body = await self._reads.get(job_id) or await self._find(job_id)
                 except NoSuchJob as error:
-                    yield problem_event(404, "Not Found", str(error))
+                    yield piece(problem_event(404, str(error)))
                     return
 
 

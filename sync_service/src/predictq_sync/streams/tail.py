@@ -12,7 +12,7 @@ from typing import NamedTuple
 from predictq.errors import Unavailable
 from predictq_sync.reading import Reader
 from predictq_sync.streams.completions import CompletionLog, Position
-from predictq_sync.streams.sse import HEARTBEAT, event, problem_event
+from predictq_sync.streams.events import HEARTBEAT, Piece, Told, begin, event, piece, problem_event
 from predictq_sync.waiting import SharedReads
 
 __all__ = ["Tails"]
@@ -27,13 +27,13 @@ BODIES = 25
 PAGES = 16
 """Made at a time."""
 _LOST = "events before this one are kept no longer; the stream goes on behind them"
-_UNKNOWN = "the Last-Event-ID is ahead of this database, which may have been replaced; the stream goes on from its end"
+_UNKNOWN = "the cursor is ahead of this database, which may have been replaced; the stream goes on from its end"
 
 
 class Page(NamedTuple):
-    """Some events, as they are sent."""
+    """What follows a place."""
 
-    content: bytes
+    piece: Piece
     behind: Position
 
 
@@ -60,25 +60,32 @@ class Tails:
             raise RuntimeError("every endpoint has an end")
         return found
 
-    async def events(self, endpoint: str, begin: Position, *, end: Position) -> AsyncGenerator[bytes]:
-        """What is completed behind `begin`, until the process stops; `end` is that of the endpoint just now."""
-        position = begin
-        if begin > end:
+    async def events(
+        self, endpoint: str, start: Position, turn: asyncio.Lock | None = None, *, end: Position
+    ) -> AsyncGenerator[Piece]:
+        """What is completed behind `start`, until the process stops; `end` is that of the endpoint just now.
+
+        `turn` is shared by all that one client follows: a page is read and held by one of them at a time.
+        """
+        turn = turn or asyncio.Lock()
+        position = start
+        if start > end:
             position = end
-            yield problem_event(410, "Gone", _UNKNOWN, end)
+            yield piece(problem_event(410, _UNKNOWN, end))
         else:
-            # So that a client that is cut off before the first event comes back to here.
-            yield b"id: %s\n\n" % str(begin).encode()
+            yield begin(start)
         with self._following(endpoint) as woken:
             while not self._closed:
                 woken.clear()
-                page = None
-                with suppress(Unavailable):
-                    page = await self._pages.get((endpoint, position))
-                if page is not None and page.behind != position:
-                    position = page.behind
-                    if page.content:
-                        yield page.content
+                async with turn:
+                    page = await self._following_page(endpoint, position)
+                    moved = page is not None
+                    if page is not None:
+                        position = page.behind
+                        if page.piece.places:
+                            yield page.piece
+                    del page
+                if moved:
                     continue
                 try:
                     async with asyncio.timeout(self._heartbeat_seconds):
@@ -96,6 +103,14 @@ class Tails:
         """Let everyone go."""
         self._closed = True
         self._wake(list(self._followers))
+
+    async def _following_page(self, endpoint: str, position: Position) -> Page | None:
+        """None where nothing follows, or the database is away."""
+        with suppress(Unavailable):
+            page = await self._pages.get((endpoint, position))
+            if page is not None and page.behind != position:
+                return page
+        return None
 
     @contextmanager
     def _following(self, endpoint: str) -> Iterator[asyncio.Event]:
@@ -139,8 +154,8 @@ class Tails:
     def _page(self, endpoint: str, position: Position) -> Page:
         following = self._log.after(endpoint, position, PAGE_EVENTS)
         if following.lost_until is not None:
-            return Page(problem_event(410, "Gone", _LOST, following.lost_until), following.lost_until)
-        content: list[bytes] = []
+            return Page(piece(problem_event(410, _LOST, following.lost_until)), following.lost_until)
+        told: list[Told] = []
         size, behind = 0, position
         for start in range(0, len(following.ids), BODIES):
             some = following.ids[start : start + BODIES]
@@ -148,8 +163,8 @@ class Tails:
             for request_id, behind in some:
                 if (body := bodies.get(request_id)) is None:
                     continue
-                content.append(event(f"prediction.{body['status']}", behind, body))
-                size += len(content[-1])
+                told.append(event(f"prediction.{body['status']}", behind, body))
+                size += len(told[-1][2])
                 if size >= PAGE_BYTES:
-                    return Page(b"".join(content), behind)
-        return Page(b"".join(content), behind)
+                    return Page(piece(*told), behind)
+        return Page(piece(*told), behind)

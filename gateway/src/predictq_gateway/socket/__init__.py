@@ -1,0 +1,1 @@
+"""The WebSocket (RFC 6455): submitting, following and acknowledging over one connection."""
