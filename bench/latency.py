@@ -47,4 +47,6 @@ async def _load(port: int, seconds: float) -> list[float]:
     client = OpenLoop(port, {"Prefer": "wait=30"}, expected=200)
     await client.load(RATE, seconds)
     await client.close()
+    if client.refused:
+        raise RuntimeError(f"not all had a result within the wait: {dict(client.refused)}")
     return client.latencies()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from traffic import ENDPOINT
@@ -27,6 +28,8 @@ class OpenLoop:
         """By request, the moment at which it was to be sent, as `time.perf_counter` counts."""
         self.answered: dict[str, float] = {}
         """And when its answer was there."""
+        self.refused: Counter[str] = Counter()
+        """What came instead of a result, and how often: a status, or what became of the connection."""
         self._expected = expected
         self._port = port
         self._request = head.encode() + body
@@ -45,14 +48,19 @@ class OpenLoop:
                 due += arrivals.expovariate(rate)
 
     async def submit(self, due: float) -> None:
-        """Submit one, and note its answer. Raises RuntimeError for one that is not as it should be."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(self._request)
-        status, body = await answer_of(reader)
+        """Submit one, and note its answer."""
+        try:
+            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(self._request)
+            status, body = await answer_of(reader)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self.refused[type(error).__name__] += 1
+            return
         answered = time.perf_counter()
         self._idle.append((reader, writer))
         if status != self._expected:
-            raise RuntimeError(f"answered {status}, not {self._expected}: {body!r}")
+            self.refused[str(status)] += 1
+            return
         request_id = json.loads(body)["id"]
         self.due[request_id], self.answered[request_id] = due, answered
 

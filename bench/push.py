@@ -64,6 +64,8 @@ class Told(NamedTuple):
     rate: float
     """Of results that were told a second, from the first that was due to the last that came."""
     pushes: int
+    refused: Mapping[str, int]
+    """Requests that were not accepted, by what came instead."""
 
 
 def measure(asked: Asked) -> list[Figure]:
@@ -77,7 +79,8 @@ def measure(asked: Asked) -> list[Figure]:
             for _ in range(asked.rounds):
                 with attempt(name), _running(asked.folder, workload) as stage:
                     taken.append(asyncio.run(_round(stage, way, seconds)))
-                    say(f"{name}: {taken[-1].rate:,.0f}/s in {taken[-1].pushes:,} pushes")
+                    told = taken[-1]
+                    say(f"{name}: {told.rate:,.0f}/s in {told.pushes:,} pushes; refused: {dict(told.refused)}")
             if taken:
                 figures += _figures(name, taken)
         figures += _long_polls(asked, workload)
@@ -141,7 +144,7 @@ async def _round(stage: Stage, way: Way, seconds: float) -> Told:
             await asyncio.sleep(0.05)
         await client.close()
     latencies = [arrived[each] - due for each, due in client.due.items() if each not in warm]
-    return Told(latencies, len(latencies) / (max(arrived.values()) - began), pushes())
+    return Told(latencies, len(latencies) / (max(arrived.values()) - began), pushes(), client.refused)
 
 
 def _figures(name: str, taken: Sequence[Told]) -> list[Figure]:
@@ -149,9 +152,14 @@ def _figures(name: str, taken: Sequence[Told]) -> list[Figure]:
     cuts = [quantiles(each.latencies, n=100) for each in taken]
     return [
         Figure(name=f"{what}: told", unit="results/s", rounds=tuple(each.rate for each in taken)),
+        Figure(name=f"{what}: refused", unit="requests", rounds=tuple(map(_refused, taken)), better="less"),
         Figure(name=f"{what}, p50", unit="ms", rounds=tuple(cut[49] * 1e3 for cut in cuts), better="less"),
         Figure(name=f"{what}, p99", unit="ms", rounds=tuple(cut[98] * 1e3 for cut in cuts), better="less"),
     ]
+
+
+def _refused(told: Told) -> float:
+    return float(sum(told.refused.values()))
 
 
 def _long_polls(asked: Asked, workload: Workload) -> list[Figure]:
@@ -186,6 +194,8 @@ async def _held(stage: Stage, count: int) -> list[float]:
     finally:
         worker.resume()
     await client.close()
+    if client.refused:
+        raise RuntimeError(f"not all had a result within the wait: {dict(client.refused)}")
     return [answered - began for answered in client.answered.values()]
 
 
