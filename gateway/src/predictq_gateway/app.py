@@ -19,6 +19,7 @@ from predictq.storage import Storage
 from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
+from predictq_gateway.page.routes import page_router
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
 from predictq_producers.claim_check import PayloadWriter
@@ -145,6 +146,7 @@ class Gateway:
         )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
+        self.app.include_router(page_router())
         install_problems(self.app)
         describe_problems(self.app)
 
