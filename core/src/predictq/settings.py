@@ -65,6 +65,8 @@ class GatewaySettings(Section):
     """How long a stream waits for a client that reads nothing; then it ends."""
     job_progress_seconds: Seconds = 1.0
     """How often the stream of a job looks, and at most tells, how far it is."""
+    page: bool = True
+    """The live page at `/` and the routes for operators that it reads, which show every request to whoever asks."""
 
     @property
     def url(self) -> str:

@@ -19,6 +19,7 @@ from predictq.storage import Storage
 from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
+from predictq_gateway.operation import operation_router
 from predictq_gateway.page.routes import page_router
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
@@ -38,6 +39,10 @@ from predictq_sync.jobs.result_routes import add_result_routes
 from predictq_sync.jobs.results import JobResults
 from predictq_sync.jobs.routes import add_job_routes
 from predictq_sync.lookup import Lookup
+from predictq_sync.operation.letter_routes import add_letter_routes
+from predictq_sync.operation.letters import LetterReader
+from predictq_sync.operation.questions import Questions
+from predictq_sync.operation.routes import add_operation_routes
 from predictq_sync.reading import Reader
 from predictq_sync.routes import add_read_routes
 from predictq_sync.streams.routes import add_stream_routes, tails_of
@@ -146,7 +151,13 @@ class Gateway:
         )
         self.app.include_router(endpoints_router(settings, makers, self._view))
         self.app.include_router(probes_router(self._view))
-        self.app.include_router(page_router())
+        if limits.page:
+            questions = Questions()
+            deployments = {endpoint: tuple(settings.deployments_of(endpoint)) for endpoint in settings.endpoints}
+            self.app.include_router(operation_router(settings, self._view, database, questions))
+            add_operation_routes(self.app.router, database, lookup, questions, names=names, deployments=deployments)
+            add_letter_routes(self.app.router, LetterReader(database, names), questions, endpoints=deployments)
+            self.app.include_router(page_router())
         install_problems(self.app)
         describe_problems(self.app)
 

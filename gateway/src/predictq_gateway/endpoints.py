@@ -1,6 +1,5 @@
 """What this installation serves: `GET /v1/endpoints` and `GET /v1/endpoints/{endpoint}`."""
 
-import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,17 +8,10 @@ from pydantic import BaseModel, Field
 
 from predictq.settings import DeploymentSettings, Settings
 from predictq_gateway.broker_view import BrokerView, GroupState
+from predictq_gateway.progress import Lag, State, lag_of, state_of
 from predictq_producers.requests import RequestMaker, maker_of
 
 __all__ = ["endpoints_router"]
-
-
-class Lag(BaseModel):
-    """How far a deployment is behind."""
-
-    ready: int = Field(description="Requests that wait.")
-    in_flight: int | None = Field(description="Requests that its workers hold; null where the broker cannot tell.")
-    oldest_age_seconds: float | None = Field(description="Age of the oldest that is not answered; null without any.")
 
 
 class Deployment(BaseModel):
@@ -35,7 +27,7 @@ class Deployment(BaseModel):
 class DeploymentState(Deployment):
     """A deployment and how it is doing."""
 
-    state: Literal["serving", "no-workers", "unknown"]
+    state: State
     lag: Lag
 
 
@@ -125,13 +117,4 @@ def _deployment(name: str, deployment: DeploymentSettings) -> Deployment:
 
 
 def _state(deployment: Deployment, group: GroupState) -> DeploymentState:
-    oldest = group.oldest_published_at
-    lag = Lag(
-        ready=group.ready,
-        in_flight=group.in_flight,
-        oldest_age_seconds=None if oldest is None else max(0.0, round(time.time() - oldest, 3)),
-    )
-    state: Literal["serving", "no-workers", "unknown"] = "unknown"
-    if group.members is not None:
-        state = "serving" if group.members else "no-workers"
-    return DeploymentState(**deployment.model_dump(), state=state, lag=lag)
+    return DeploymentState(**deployment.model_dump(), state=state_of(group), lag=lag_of(group))

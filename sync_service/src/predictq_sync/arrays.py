@@ -6,14 +6,21 @@ takes no less time for a thousand rows, and a multiple for ten: the server empti
 
 from collections.abc import Sequence
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, LargeBinary
 
 from predictq_sync.tables import JsonText
 
 __all__ = ["array_literal", "unnested"]
 
-Field = str | int | bytes | None
-_TYPES = {JsonText: "json", Integer: "integer", Boolean: "boolean", LargeBinary: "bytea"}
+Field = str | int | float | bytes | None
+_TYPES = {
+    JsonText: "json",
+    Integer: "integer",
+    BigInteger: "bigint",
+    Double: "double precision",
+    Boolean: "boolean",
+    LargeBinary: "bytea",
+}
 
 
 def unnested(columns: Sequence[Column[str]]) -> str:
@@ -29,7 +36,7 @@ def array_literal(fields: Sequence[Field]) -> str:
     """
     if None in fields or isinstance(fields[0], bytes):
         return _one_by_one(fields)
-    if isinstance(fields[0], int):
+    if isinstance(fields[0], int | float):
         return f"{{{','.join(map(str, fields))}}}"
     text = "\0".join(fields)  # type: ignore[arg-type] # nothing but text is left
     if text.count("\0") != len(fields) - 1:

@@ -4,18 +4,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from predictq.brokers import Done, Message, Record
 from predictq.clock import wire_time
-from predictq.ids import derived_id
+from predictq.ids import derived_id, is_uuid
 from predictq.loop import Limits, Outcome
 from predictq.names import endpoint_of
 from predictq_sync.database import Database
 from predictq_sync.statements import BulkInsert, Insert
 from predictq_sync.tables import dead_letters
 
-__all__ = ["DeadLetterKeeper"]
+__all__ = ["DeadLetterKeeper", "request_of"]
 
 COLUMNS = tuple(column.name for column in dead_letters.columns if column.name != "redriven_at")
 _DONE = Done()
@@ -83,7 +83,22 @@ def _row(record: Record, now: str) -> tuple[Any, ...]:
         published_at,
         _plain(headers.get("dead-at", now)),
         "open",
+        request_of(record.value),
     )
+
+
+def request_of(value: bytes) -> str | None:
+    """Id of the request that a message is, or that it answers; None where it is neither, or nobody can read it."""
+    try:
+        event = from_json(value)
+        match event:
+            case {"type": "predictq.request.v1", "id": str(found)} if is_uuid(found):
+                return found
+            case {"type": "predictq.prediction.v1", "data": {"request_id": str(found)}} if is_uuid(found):
+                return found
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _plain(text: str) -> str:

@@ -13,7 +13,7 @@ from predictq_sync.database import Database
 from predictq_sync.statements import among, json_ids
 from predictq_sync.tables import dead_letters
 
-__all__ = ["DeadLetter", "Filter", "Redriven", "count", "find", "load", "purge", "redrive"]
+__all__ = ["DeadLetter", "Filter", "Redriven", "count", "deployment_of", "find", "load", "purge", "redrive"]
 
 REDRIVE_CHUNK = 100
 
@@ -47,6 +47,7 @@ class DeadLetter(NamedTuple):
     dead_at: str
     state: str
     redriven_at: str | None
+    request_id: str | None
 
 
 class Redriven(NamedTuple):
@@ -115,11 +116,16 @@ def purge(database: Database, wanted: Filter) -> int:
         return connection.execute(delete(dead_letters).where(_matches(wanted))).rowcount
 
 
+def deployment_of(group: str, endpoint: str, names: Names) -> str | None:
+    """The deployment whose workers gave a message up; None where it was no worker's group."""
+    deployment = group.removeprefix(names.workers(endpoint, ""))
+    return None if deployment in {"", group} else deployment
+
+
 def _again(letter: DeadLetter, names: Names) -> Message:
     """The letter as it is published again: its attempts begin afresh, and it is nobody's suspect."""
-    deployment = letter.group_name.removeprefix(names.workers(letter.endpoint, ""))
-    worked = deployment not in {"", letter.group_name}
-    topic = names.retries(letter.endpoint, deployment) if worked else letter.origin_topic
+    deployment = deployment_of(letter.group_name, letter.endpoint, names)
+    topic = letter.origin_topic if deployment is None else names.retries(letter.endpoint, deployment)
     headers = {name: value for name, value in letter.headers.items() if name not in {"alone", "attempt"}}
     headers["redrive"] = str(letter.redrive + 1)
     return Message(topic, letter.value, letter.key, headers)

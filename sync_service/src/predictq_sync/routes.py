@@ -16,7 +16,7 @@ from predictq_sync.lookup import Lookup
 from predictq_sync.reading import RequestBody
 from predictq_sync.waiting import Waiting
 
-__all__ = ["add_read_routes"]
+__all__ = ["add_read_routes", "canonical", "no_such_request"]
 
 RETRY_AFTER = "1"
 READ_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ def add_read_routes(
         """
         arrived = time.monotonic()
         seconds = _seconds(wait, max_wait_seconds)
-        request_id = _canonical(request_id)
+        request_id = canonical(request_id)
         if not seconds:
             return _answer(request_id, await lookup.request(request_id))
         with waiting.expect(request_id) as expectation:
@@ -85,7 +85,7 @@ def add_read_routes(
 
         What is finished already stays as it is, and so does what was cancelled before.
         """
-        request_id = _canonical(request_id)
+        request_id = canonical(request_id)
         body = await lookup.cancel(request_id)
         # Partial where one deployment had answered: what the others owed is cancelled all the same.
         if body is not None and "cancelled" in {body["status"], *(each["status"] for each in body["predictions"])}:
@@ -97,19 +97,21 @@ def add_read_routes(
 
 def _answer(request_id: str, body: RequestBody | None) -> Response:
     if body is None:
-        raise _absent(request_id)
+        raise no_such_request(request_id)
     headers = {"retry-after": RETRY_AFTER} if body["status"] == "queued" else None
     return Response(to_json(body), 200, headers, "application/json")
 
 
-def _canonical(text: str) -> str:
+def canonical(text: str) -> str:
+    """The id as the database has it. Raises the 404 of what cannot be one."""
     request_id = text.lower()
     if not is_uuid(request_id):
-        raise _absent(text)
+        raise no_such_request(text)
     return request_id
 
 
-def _absent(request_id: str) -> HTTPException:
+def no_such_request(request_id: str) -> HTTPException:
+    """The 404 of an id that nobody submitted."""
     return HTTPException(404, f"there is no request {request_id[:64]!r}; it was never submitted, or is kept no longer")
 
 

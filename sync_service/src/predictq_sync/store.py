@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from predictq.brokers import Dead, Done, Message, Record, Verdict
-from predictq.clock import wire_time
+from predictq.clock import parse_time, wire_time
 from predictq.errors import BadMessage
 from predictq.loop import Limits, Outcome
-from predictq.messages import BatchEvent, InstanceError, PredictionEvent
+from predictq.messages import BatchData, BatchEvent, InstanceError, PredictionEvent
 from predictq.names import Names
 from predictq_sync.announcing import announcement, finished_among
 from predictq_sync.database import Database
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 SPLIT_ROWS = 400
 """From here on two transactions at once take less time than one, where the database can do both."""
-BATCH_COLUMNS = tuple(column.name for column in batches.columns)
+FOLLOWING = ("finished_second", "predict_seconds", "latency_seconds")
+BATCH_COLUMNS = tuple(column.name for column in batches.columns if column.name not in FOLLOWING)
 
 
 class Written(NamedTuple):
@@ -77,7 +78,7 @@ class Store:
         self._writer = writer_of(database.dialect)
         self._record_completions = CompletionRecorder(database.dialect)
         self._threads = ThreadPoolExecutor(1, "store") if self._writer.connections > 1 else None
-        self._insert_batches = BulkInsert(database.dialect, batches, BATCH_COLUMNS, _first_stays)
+        self._insert_batches = BulkInsert(database.dialect, batches, (*BATCH_COLUMNS, *FOLLOWING), _first_stays)
 
     def limits(self) -> Limits:
         return self._limits
@@ -200,4 +201,19 @@ def _prediction_row(event: PredictionEvent, outputs: str, record: Record, visibl
 
 def _batch_row(event: BatchEvent) -> tuple[Any, ...]:
     data = event["data"]
-    return (event["id"], *(data[column] for column in BATCH_COLUMNS[1:]))  # type: ignore[literal-required] # columns are named as fields
+    told = (data[column] for column in BATCH_COLUMNS[1:])  # type: ignore[literal-required] # columns are named as fields
+    return (event["id"], *told, *_following(data))
+
+
+def _following(data: BatchData) -> tuple[int | None, float | None, float | None]:
+    """What the times of a mini-batch tell; nothing where one has the form of a time, and is no date."""
+    try:
+        ingested, started, finished = (parse_time(data[name]) for name in ("ingested_at", "started_at", "finished_at"))
+    except ValueError:
+        return None, None, None
+    return int(finished), _seconds_between(started, finished), _seconds_between(ingested, finished)
+
+
+def _seconds_between(earlier: float, later: float) -> float:
+    # The clocks of two machines: none is right enough for less than nothing.
+    return max(0.0, round(later - earlier, 3))

@@ -2,7 +2,7 @@
 
 Times are text as the wire carries them (RFC 3339, UTC, milliseconds, `Z`): of one width, they sort and compare as text
 on both databases, read well in a shell, and cost no conversion for any message on the way in or out. The watermark
-alone is Unix seconds, because it is only ever compared with clocks.
+alone is Unix seconds, because it is only ever compared with clocks; of mini-batches, which are few, that is kept too.
 
 There are no foreign keys: a prediction may be stored before the ledger has its request.
 """
@@ -122,6 +122,11 @@ batches = Table(
     Column("started_at", Text, nullable=False),
     Column("finished_at", Key, nullable=False),
     Column("status", Text, nullable=False),
+    # What follows from the times, so that nobody who adds up thousands of rows has to read text: Unix seconds of its
+    # end, and how long it took since then. Null where a time is no date.
+    Column("finished_second", BigInteger),
+    Column("predict_seconds", Double),
+    Column("latency_seconds", Double),
     Index("batches_by_time", "finished_at"),
 )
 
@@ -149,7 +154,10 @@ dead_letters = Table(
     # open or redriven
     Column("state", Text, nullable=False),
     Column("redriven_at", Text),
+    # Of what is a request, or a prediction of one.
+    Column("request_id", Key),
     Index("dead_letters_by_time", "dead_at"),
+    Index("dead_letters_by_request", "request_id"),
 )
 
 jobs = Table(
@@ -209,6 +217,7 @@ job_requests = Table(
     Column("first_row", Integer, primary_key=True),
     Column("request_id", Key, nullable=False),
     Column("rows", Integer, nullable=False),
+    Index("job_requests_by_request", "request_id"),
     sqlite_with_rowid=False,
 )
 

@@ -77,6 +77,7 @@ def test_a_dead_letter_is_kept_whole(keeper: DeadLetterKeeper, database: Databas
         "2026-11-30T15:04:05.500Z",
         "open",
         None,
+        None,
     )
 
 

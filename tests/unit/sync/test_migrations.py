@@ -41,7 +41,7 @@ def test_migrations_give_exactly_the_ddl(sqlite_database: Database, tmp_path: Pa
 
 
 def test_a_second_upgrade_has_nothing_to_do(database: Database) -> None:
-    assert revision_of(database) == "0006"
+    assert revision_of(database) == "0007"
     assert upgrade(database) is False
 
 

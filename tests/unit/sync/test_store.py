@@ -193,6 +193,9 @@ def test_mini_batches_are_kept_once(store: Store, database: Database) -> None:
         "started_at": wire_time(NOW - 1),
         "finished_at": wire_time(NOW),
         "status": "succeeded",
+        "finished_second": int(NOW),
+        "predict_seconds": 1.0,
+        "latency_seconds": 2.0,
     }
 
 

@@ -1,0 +1,1 @@
+"""What operators look at: how deployments are doing, what came and what became of it. Shadows are shown here."""

@@ -1,0 +1,122 @@
+"""Pages from the newest back: all rows once, whatever the condition, and bounded work for each page."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from tests.unit.sync.conftest import NOW
+
+from predictq.clock import wire_time
+from predictq.errors import UserMistake
+from predictq.ids import new_id
+from predictq_sync.database import Database
+from predictq_sync.operation import newest
+from predictq_sync.operation.requests import RequestReader
+from predictq_sync.tables import requests
+
+ENDPOINTS = ("tumours", "fraud", "empty")
+Stored = Sequence[tuple[str, str, str, float]]
+"""Id, endpoint, status, made at."""
+
+
+@pytest.fixture
+def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest, "LOOKED_AT", 12)
+
+
+def _store(database: Database, rows: Stored) -> None:
+    made: list[dict[str, Any]] = [
+        {
+            "id": request_id,
+            "endpoint": endpoint,
+            "deployments": '["linear"]',
+            "owed": 1,
+            "status": status,
+            "instances_hash": "",
+            "created_at": wire_time(at),
+        }
+        for request_id, endpoint, status, at in rows
+    ]
+    with database.write() as connection:
+        connection.execute(requests.insert(), made)
+
+
+@pytest.fixture
+def stored(database: Database) -> Stored:
+    """Bursts of requests that were made at the same moment, most of one endpoint, a few of which failed."""
+    luck = random.Random(7)
+    rows = [
+        (
+            new_id(),
+            luck.choice(ENDPOINTS[:1] * 4 + ENDPOINTS[1:2]),
+            "failed" if luck.random() < 0.05 else "succeeded",
+            NOW + number // 9,
+        )
+        for number in range(200)
+    ]
+    _store(database, rows)
+    return rows
+
+
+def _expected(stored: Stored, holds: Callable[[str, str], bool]) -> list[str]:
+    return [row[0] for row in sorted(stored, key=lambda row: (row[3], row[0]), reverse=True) if holds(row[1], row[2])]
+
+
+def _walked(database: Database, endpoints: Sequence[str], status: str | None, limit: int) -> tuple[list[str], int]:
+    """All ids, page by page, and how many pages that were."""
+    reader, found, cursor, pages = RequestReader(database), list[str](), None, 0
+    while True:
+        page = reader.page(endpoints, status=status, cursor=cursor, limit=limit)
+        assert len(page["predictions"]) <= limit
+        found += [each["id"] for each in page["predictions"]]
+        pages, cursor = pages + 1, page["next"]
+        if cursor is None:
+            return found, pages
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+@pytest.mark.parametrize("limit", [1, 7, 200])
+@pytest.mark.parametrize("status", [None, "failed", "succeeded", "expired"])
+def test_every_row_is_on_one_page_in_its_order(
+    database: Database, stored: Stored, status: str | None, limit: int
+) -> None:
+    for endpoints in [ENDPOINTS, ("tumours",), ("fraud",), ("empty",), ()]:
+        found, _ = _walked(database, endpoints, status, limit)
+        assert found == _expected(stored, lambda e, s, of=endpoints: e in of and status in {None, s})  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+def test_a_page_without_a_row_says_where_the_next_begins(database: Database, stored: Stored) -> None:
+    page = RequestReader(database).page(("tumours",), status="cancelled", cursor=None, limit=3)
+
+    assert page["predictions"] == []
+    assert page["next"] is not None
+    found, pages = _walked(database, ("tumours",), "cancelled", 3)
+    assert found == []
+    assert pages == sum(row[1] == "tumours" for row in stored) // 12 + 1
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "ä",
+        "bm8",
+        "WzEsMl0",
+        "WyJhIiwiYiIsImMiXQ",
+        "WyJcdTAwMDAiLCJhIl0",  # a NUL
+        "WyJcdWQ4MDAiLCJhIl0",  # half a surrogate pair
+        "A" * 10_000,
+        "\0",
+    ],
+)
+def test_a_cursor_that_was_never_given_out_is_refused(database: Database, cursor: str) -> None:
+    with pytest.raises(UserMistake, match="start without one"):
+        RequestReader(database).page(ENDPOINTS, status=None, cursor=cursor, limit=3)
+
+
+def test_a_status_that_is_none_is_refused(database: Database) -> None:
+    with pytest.raises(UserMistake, match="'done' is none of a request; queued, "):
+        RequestReader(database).page(ENDPOINTS, status="done", cursor=None, limit=3)
