@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
 def _install() -> int:
     try:
-        installed = install_missing()
+        installed = install_missing(programs=True)
     except (CannotInstall, OSError) as problem:
         return _refuse(f"error: {problem}")
     if installed:

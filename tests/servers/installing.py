@@ -1,4 +1,4 @@
-"""Install what servers on this machine need: Debian's packages, and the jars of Kafka."""
+"""Install what the tests need of this machine: Debian's packages, and the jars of Kafka."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.servers.kafka_jars import fetch_jars, jars_are_there
 from tests.servers.names import SERVER_NAMES, ServerName
+from tests.servers.programs import missing_programs
 from tests.servers.starting import LOCAL_SERVERS
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -18,10 +19,15 @@ class CannotInstall(Exception):
     """The message says what to install by hand."""
 
 
-def install_missing(names: Iterable[ServerName] = SERVER_NAMES) -> list[str]:
-    """Make these servers run on this machine; the packages that were installed for it. Raises CannotInstall."""
+def install_missing(names: Iterable[ServerName] = SERVER_NAMES, *, programs: bool = False) -> list[str]:
+    """Make these servers run on this machine, and the programs that tests need beside them; what was installed for it.
+
+    Raises CannotInstall.
+    """
     wanted = list(names)
     packages = sorted({package for name in wanted for package in LOCAL_SERVERS[name].packages()})
+    if programs:
+        packages += missing_programs()
     if packages:
         _install(packages)
     if "kafka" in wanted and not jars_are_there():

@@ -49,7 +49,7 @@ export function FailuresView({ query }: { query: URLSearchParams }) {
         <Loaded of={failed}>
           {(page) =>
             page.predictions.length === 0 ? (
-              <Empty title="No failed requests" />
+              <Empty title={page.next === null ? "No failed requests" : "None among the latest requests"} />
             ) : (
               <RequestTable caption="Failed requests" requests={page.predictions} labels />
             )

@@ -22,7 +22,7 @@ export function EndpointCard({ endpoint, deployments, seconds }: Props) {
           <a href={hrefTo("endpoints", name)}>{name}</a>
         </h2>
         {description && <p class="muted cut">{description}</p>}
-        <a class="more" href={hrefTo("endpoints", name)} aria-label={`Open ${name}: plots and a form to try it`}>
+        <a class="more" href={hrefTo("endpoints", name)} aria-label={`Plots & try it: ${name}`}>
           Plots &amp; try it
         </a>
       </header>

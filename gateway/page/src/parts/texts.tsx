@@ -29,7 +29,7 @@ export function Ago({ of }: { of: string | null | undefined }) {
 /** A short id that leads to what it names. */
 export function IdLink({ to, id }: { to: string; id: string }) {
   return (
-    <a class="id" href={hrefTo(to, id)} title={id} aria-label={id}>
+    <a class="id" href={hrefTo(to, id)} title={id}>
       {shortId(id)}
     </a>
   );

@@ -13,9 +13,12 @@ interface Props {
   /** All are of one endpoint, which need not be told. */
   ofOne?: boolean;
   labels?: boolean;
+  /** Whether there are older ones that were not looked through yet. */
+  more?: boolean;
 }
 
-export function RequestTable({ caption, requests, ofOne, labels }: Props) {
+export function RequestTable({ caption, requests, ofOne, labels, more }: Props) {
+  if (requests.length === 0 && more) return <Empty title="None among the latest" />;
   if (requests.length === 0) {
     return (
       <Empty title="No requests">

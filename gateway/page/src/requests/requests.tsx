@@ -90,12 +90,12 @@ function Pages({ path, ofOne }: { path: string; ofOne: boolean }) {
         const cursor = next.value === undefined ? page.next : next.value;
         return (
           <>
-            <RequestTable caption="Requests" requests={rows} ofOne={ofOne} labels />
+            <RequestTable caption="Requests" requests={rows} ofOne={ofOne} labels more={cursor !== null} />
             {problem.value !== null && <Trouble>{sentence(problem.value)}</Trouble>}
             {cursor !== null && (
               <div class="foot">
                 <button type="button" class="button" onClick={() => void more(cursor)}>
-                  Older ones
+                  Look further back
                 </button>
               </div>
             )}

@@ -39,35 +39,37 @@ function Bars({ lanes }: { lanes: Lane[] }) {
   const ticks = ticksOf(end);
   const place = (at: number) => `${(100 * at) / end}%`;
   return (
-    <div class="waterfall" role="img" aria-label={describe(lanes)}>
-      {lanes.map((lane) => (
-        <div class="lane" key={lane.name}>
-          <span class="name cut" title={lane.name}>
-            {lane.name}
-          </span>
+    <div class="waterfall">
+      <div class="lanes" role="img" aria-label={describe(lanes)}>
+        {lanes.map((lane, number) => (
+          <div class="lane" key={`${number} ${lane.name}`}>
+            <span class="name cut" title={lane.name}>
+              {lane.name}
+            </span>
+            <div class="track">
+              {lane.bars.map((each) => (
+                <i
+                  key={`${each.kind} ${each.from}`}
+                  class={each.kind}
+                  title={each.title}
+                  style={{ left: place(each.from), width: place(each.to - each.from) }}
+                />
+              ))}
+            </div>
+          </div>
+        ))}
+        <div class="lane scale">
+          <span class="name" />
           <div class="track">
-            {lane.bars.map((each) => (
-              <i
-                key={`${each.kind} ${each.from}`}
-                class={each.kind}
-                title={each.title}
-                style={{ left: place(each.from), width: place(each.to - each.from) }}
-              />
+            {ticks.map((at) => (
+              <span key={at} style={{ left: place(at) }}>
+                {seconds(at)}
+              </span>
             ))}
           </div>
         </div>
-      ))}
-      <div class="lane scale">
-        <span class="name" />
-        <div class="track">
-          {ticks.map((at) => (
-            <span key={at} style={{ left: place(at) }}>
-              {seconds(at)}
-            </span>
-          ))}
-        </div>
       </div>
-      <ul class="key">
+      <ul class="key" aria-label="Colours of the bars">
         {KEY.filter(([kind]) => lanes.some((lane) => lane.bars.some((each) => each.kind === kind))).map(
           ([kind, text]) => (
             <li key={kind}>
@@ -96,6 +98,6 @@ function ticksOf(end: number): number[] {
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((each) => each * size).find((each) => each >= rough) ?? rough;
   const ticks: number[] = [];
-  for (let at = 0; at <= end * 0.96; at += step) ticks.push(at);
+  for (let at = 0; at <= end * 0.88; at += step) ticks.push(at);
   return ticks;
 }
