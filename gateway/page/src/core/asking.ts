@@ -21,6 +21,11 @@ export class Problem extends Error {
     this.status = status;
     this.faults = faults;
   }
+
+  /** There is nothing of that id, or it is no id. */
+  get isAbsent(): boolean {
+    return this.status === 404 || this.status === 400;
+  }
 }
 
 /** Since when the gateway does not answer, in milliseconds; null while it does. */

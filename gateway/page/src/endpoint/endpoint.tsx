@@ -29,7 +29,7 @@ export function EndpointView({ name }: { name: string }) {
   const recent = useWatch<RequestPage>(`/v1/predictions?endpoint=${encodeURIComponent(name)}&limit=8`, 2);
   const mine = deployments.body.value?.deployments.filter((each) => each.endpoint === name) ?? null;
   const above = <a href="#/">Overview</a>;
-  if (detail.problem.value?.status === 404) {
+  if (detail.problem.value?.isAbsent) {
     return (
       <>
         <Head title={name} above={above} />

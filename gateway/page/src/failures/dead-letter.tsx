@@ -10,7 +10,7 @@ import { Command, Copy, EndpointLink, IdLink, Moment, pretty, Source } from "../
 export function DeadLetterView({ id }: { id: string }) {
   const letter = useWatch<DeadLetterDetail>(`/v1/dead-letters/${encodeURIComponent(id)}`, 5);
   const above = <a href="#/failures">Failures</a>;
-  if (letter.problem.value?.status === 404) {
+  if (letter.problem.value?.isAbsent) {
     return (
       <>
         <Head title="Dead letter" above={above} />

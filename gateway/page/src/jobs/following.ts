@@ -40,7 +40,7 @@ export function useJob(id: string, known: Job | null = null, follow = true): Fol
       } catch (error) {
         if (!stopped) problem.value = error instanceof Problem ? error : new Problem(0, String(error));
       }
-      const gone = problem.peek()?.status === 404;
+      const gone = problem.peek()?.isAbsent ?? false;
       // A browser gives a stream up that was refused, and comes back by itself to one that was cut.
       const streamed = events.readyState === EventSource.OPEN;
       if (!stopped && !gone && !isOver(job.peek()) && !streamed)

@@ -21,7 +21,7 @@ export function JobView({ id }: { id: string }) {
   const { job, problem } = useJob(id);
   const body = job.value;
   const above = <a href="#/jobs">Jobs</a>;
-  if (problem.value?.status === 404) {
+  if (problem.value?.isAbsent) {
     return (
       <>
         <Head title="Job" above={above} />

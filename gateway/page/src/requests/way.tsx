@@ -15,7 +15,7 @@ export function RequestView({ id }: { id: string }) {
   const way = useWatch<Way>(`/v1/predictions/${encodeURIComponent(id)}/way`, 2);
   const deployments = useWatch<Deployments>("/v1/deployments", 2).body.value?.deployments ?? [];
   const above = <a href="#/requests">Requests</a>;
-  if (way.problem.value?.status === 404) {
+  if (way.problem.value?.isAbsent) {
     return (
       <>
         <Head title="Request" above={above} />
