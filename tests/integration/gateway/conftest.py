@@ -136,17 +136,17 @@ def run(settings: Settings) -> Iterator[Callable[..., Running]]:
     """Serve a gateway until the test is over."""
     started: list[tuple[Running, threading.Thread]] = []
 
-    def run(changed: Settings = settings) -> Running:
+    def run(changed: Settings = settings, ready: str = "/readyz", database: str | None = None) -> Running:
         broker = open_broker(changed.broker)
         reader = ScriptedReader()
-        gateway = Gateway(changed, broker, reader, Database(f"sqlite:///{changed.folder}/none.db"))
+        gateway = Gateway(changed, broker, reader, Database(database or f"sqlite:///{changed.folder}/none.db"))
         server = GatewayServer(gateway)
         socket = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{socket.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         client = httpx.Client(base_url=url, timeout=DEADLINE_SECONDS)
-        wait_until(lambda: client.get("/readyz").status_code == 200)
+        wait_until(lambda: client.get(ready).status_code == 200)
         running = Running(url=url, gateway=gateway, server=server, broker=broker, reader=reader, client=client)
         started.append((running, thread))
         return running

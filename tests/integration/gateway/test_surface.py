@@ -84,6 +84,18 @@ def test_openapi_describes_bodies_and_problems(running: Running) -> None:
         found: Any = document
         for step in reference.split("/"):
             found = found[step]
+    tagged = {
+        path for path, operations in document["paths"].items() if operations.get("get", {}).get("tags") == ["operation"]
+    }
+    assert tagged == {
+        "/v1/status",
+        "/v1/deployments",
+        "/v1/endpoints/{endpoint}/activity",
+        "/v1/predictions",
+        "/v1/predictions/{request_id}/way",
+        "/v1/dead-letters",
+        "/v1/dead-letters/{letter_id}",
+    }
     for operations in document["paths"].values():
         for operation in operations.values():
             assert operation["summary"]

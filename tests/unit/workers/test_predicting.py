@@ -168,6 +168,7 @@ def test_when_its_attempts_are_spent_it_is_dead_and_failed(
     assert "the feature store is away" in verdict.reason
     data = PREDICTION.decode(verdict.outputs[0].value)["data"]
     assert (data["status"], data["redrive"], data["outputs"]) == ("failed", 2, [])
+    assert data["batch_id"] == got.batches[0]["id"]
     assert data["errors"] == [{"index": None, "type": "model_unavailable", "detail": verdict.reason}]
 
 

@@ -78,11 +78,19 @@ class Answers:
         return value if len(value) <= self._max_bytes else self._too_large(request, len(value), redrive, time)
 
     def refusal(
-        self, request: RequestEvent, status: Status, error_type: str, detail: str, *, redrive: int, time: str
+        self,
+        request: RequestEvent,
+        status: Status,
+        error_type: str,
+        detail: str,
+        *,
+        batch_id: str | None = None,
+        redrive: int,
+        time: str,
     ) -> bytes:
-        """An error of the whole request."""
+        """An error of the whole request; `batch_id` is that of the last try, where the model was tried at all."""
         error: InstanceError = {"index": None, "type": error_type, "detail": detail}
-        return self._encode(request, status, [], [error], batch_id=None, redrive=redrive, time=time)
+        return self._encode(request, status, [], [error], batch_id=batch_id, redrive=redrive, time=time)
 
     def _too_large(self, request: RequestEvent, size: int, redrive: int, time: str) -> bytes:
         detail = f"the prediction has {size} bytes, the broker takes {self._max_bytes}"

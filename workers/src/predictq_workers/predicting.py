@@ -164,7 +164,7 @@ class Predicting:
         failures = {index: batch.failures[i] for index, i in enumerate(range(start, stop)) if i in batch.failures}
         again = next((failure for failure in failures.values() if failure.retryable), None)
         if again is not None:
-            return self._again(work, again, time)
+            return self._again(work, again, batch, time)
         errors: list[InstanceError] = [
             {"index": index, "type": failure.type, "detail": failure.detail} for index, failure in failures.items()
         ]
@@ -179,16 +179,29 @@ class Predicting:
         )
         return Done((Message(topic, value, prediction_key(request)),))
 
-    def _again(self, work: Work, failure: Failure, time: str) -> Verdict:
+    def _again(self, work: Work, failure: Failure, batch: MiniBatch, time: str) -> Verdict:
         settings, attempt = self._settings, work.record.attempt
         if attempt < settings.max_attempts:
             longest = min(settings.retry_max_seconds, settings.retry_seconds * 2.0 ** (attempt - 1))
             return Retry(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
         reason = f"the model could not answer in {attempt} attempts, the last time: {failure.detail}"
-        return Dead(reason, (self._gave_up(work.record, work.request, work.topic, failure.type, reason, time),))
+        failed = self._gave_up(
+            work.record, work.request, work.topic, failure.type, reason, time, batch_id=batch.batch_id
+        )
+        return Dead(reason, (failed,))
 
     def _gave_up(
-        self, record: Record, request: RequestEvent, topic: str, error_type: str, detail: str, time: str
+        self,
+        record: Record,
+        request: RequestEvent,
+        topic: str,
+        error_type: str,
+        detail: str,
+        time: str,
+        *,
+        batch_id: str | None = None,
     ) -> Message:
-        value = self._answers.refusal(request, "failed", error_type, detail, redrive=record.redrive, time=time)
+        value = self._answers.refusal(
+            request, "failed", error_type, detail, batch_id=batch_id, redrive=record.redrive, time=time
+        )
         return Message(topic, value, prediction_key(request))
