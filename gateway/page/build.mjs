@@ -18,7 +18,7 @@ const { outputFiles } = await build({
   minify: true,
   write: false,
   format: "esm",
-  target: ["chrome111", "firefox114", "safari16.4"],
+  target: ["chrome120", "firefox128", "safari17.4"],
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",

@@ -1,6 +1,7 @@
 // An endpoint: its deployments over time, and a form to try it.
 
 import { signal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import type { Activity, Deployments, EndpointDetail, RequestPage } from "../core/bodies.js";
 import { useWatch } from "../core/watching.js";
 import { StartJob } from "../jobs/start-job.js";
@@ -27,6 +28,9 @@ export function EndpointView({ name }: { name: string }) {
   const deployments = useWatch<Deployments>("/v1/deployments", 2);
   const activity = useWatch<Activity>(activityPath(name, Number(span.value)), span.value === "3600" ? 6 : 2);
   const recent = useWatch<RequestPage>(`/v1/predictions?endpoint=${encodeURIComponent(name)}&limit=8`, 2);
+  // Another span: the plots stay as they are until its answer is there.
+  const shown = useRef<Activity | null>(null);
+  shown.current = activity.body.value ?? shown.current;
   const mine = deployments.body.value?.deployments.filter((each) => each.endpoint === name) ?? null;
   const above = <a href="#/">Overview</a>;
   if (detail.problem.value?.isAbsent) {
@@ -59,7 +63,11 @@ export function EndpointView({ name }: { name: string }) {
           />
         }
       >
-        <Loaded of={activity}>{(body) => <ActivityPlots activity={body} deployments={mine ?? []} />}</Loaded>
+        {shown.current === null ? (
+          <Loaded of={activity}>{() => null}</Loaded>
+        ) : (
+          <ActivityPlots activity={shown.current} deployments={mine ?? []} />
+        )}
       </Panel>
       <div class="columns">
         <Panel title="Try an instance">

@@ -39,7 +39,7 @@ const COLUMNS: Column<DeadLetter>[] = [
     title: "Reason",
     wide: true,
     cell: ({ reason }) => (
-      <span class="cut" title={reason}>
+      <span class="cut lines" title={reason}>
         {reason}
       </span>
     ),

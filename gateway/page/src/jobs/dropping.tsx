@@ -87,11 +87,11 @@ function Ask({ endpoints, files }: { endpoints: string[]; files: readonly File[]
     <dialog ref={dialog} onClose={close} aria-labelledby="ask-title">
       <h2 id="ask-title">Predict {files.length === 1 ? files[0]?.name : `${files.length} files`}</h2>
       <StartJob endpoints={endpoints} files={files} onStart={close} />
-      <form method="dialog">
-        <button type="submit" class="button">
+      <p class="leave">
+        <button type="button" class="button" onClick={() => dialog.current?.close()}>
           Leave it
         </button>
-      </form>
+      </p>
     </dialog>
   );
 }

@@ -42,7 +42,11 @@ export function EndpointLink({ name }: { name: string | null }) {
 export function Copy({ text, what }: { text: string; what: string }) {
   const done = useSignal(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      return tell("The browser does not allow it");
+    }
     done.value = true;
     tell(`${what} copied`);
     setTimeout(() => {

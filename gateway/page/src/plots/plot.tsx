@@ -137,7 +137,7 @@ function optionsOf(
         ticks,
         size: 52,
         gap: 8,
-        space: 34,
+        space: 28,
         ...(axis.steps && { incrs: axis.steps }),
         grid: { stroke: faint, width: 1 },
         values: (_, at) => at.map((each) => axis.format(each)),

@@ -1,7 +1,7 @@
 // The whole way of one request.
 
 import type { Deployments, Way } from "../core/bodies.js";
-import { between, count, NONE, seconds } from "../core/formats.js";
+import { between, count, NONE, plural, seconds } from "../core/formats.js";
 import { hrefTo } from "../core/route.js";
 import { useWatch } from "../core/watching.js";
 import { DeliveryTable } from "../failures/delivery-table.js";
@@ -71,7 +71,7 @@ export function RequestView({ id }: { id: string }) {
                       <>
                         <Fact name="Worker">{each.batch.worker}</Fact>
                         <Fact name="Mini-batch">
-                          {count(each.batch.requests)} requests, {count(each.batch.size)} instances
+                          {plural(each.batch.requests, "request")}, {plural(each.batch.size, "instance")}
                         </Fact>
                         <Fact name="Predict time">
                           {seconds(between(each.batch.started_at, each.batch.finished_at))}
