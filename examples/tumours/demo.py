@@ -304,7 +304,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def keep(folder: Path, url: str) -> None:
     """Stay up until Ctrl-C."""
     out.print(
-        f"\nIt stays up. Its live page: {url}/ (API: {url}/openapi.json), files in {folder}\n"
+        f"\nIt stays up: {url} is its live page, {url}/openapi.json its API; files in {folder}\n"
         "Ctrl-C stops it and removes the folder."
     )
     with suppress(KeyboardInterrupt):

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
 import typer
 
@@ -15,6 +14,7 @@ from predictq.errors import UserMistake
 from predictq.names import Names
 from predictq.settings import Settings
 from predictq_sync.database import opened
+from predictq_sync.operation.letters import LetterReader, letter_body
 from predictq_sync.redriving import DeadLetter, Filter, count, find, load, purge, redrive
 
 __all__ = ["list_letters", "purge_letters", "redrive_letters", "show_letter"]
@@ -25,13 +25,14 @@ SHOWN_BYTES = 64 * 1024
 def list_letters(settings: Settings, *, endpoint: str | None, group: str | None, limit: int, as_json: bool) -> None:
     """The latest ones that the filters leave."""
     with opened(settings.database_url()) as database:
-        letters = find(database, Filter(endpoint=endpoint, group=group), limit=limit)
+        reader = LetterReader(database, Names(settings.prefix))
+        letters = list(reader.latest(endpoint=endpoint, group=group, limit=limit))
     if as_json:
-        emit_json([_summary(letter) for letter in letters])
+        emit_json(letters)
         return
     rows = [
-        (letter.id, letter.dead_at, letter.endpoint, letter.group_name, letter.state, _line(letter.reason))
-        for letter in letters
+        (each["id"], each["dead_at"], each["endpoint"], each["group"], each["state"], _line(each["reason"]))
+        for each in letters
     ]
     emit_table(("id", "dead at", "endpoint", "group", "state", "reason"), rows)
 
@@ -42,11 +43,13 @@ def show_letter(settings: Settings, dead_letter_id: str, *, as_json: bool) -> No
         letter = load(database, dead_letter_id)
     if letter is None:
         raise UserMistake(f"{dead_letter_id}: there is no such dead letter")
-    whole = {**_summary(letter), "headers": dict(letter.headers), **_body(letter)}
+    body = letter_body(letter, len(letter.value), Names(settings.prefix))
+    whole = {**body, "headers": dict(letter.headers), **_content(letter)}
     if as_json:
         emit_json(whole)
         return
-    for name, value in whole.items():
+    origin = "{topic}[{partition}]@{position}".format(**body["origin"])
+    for name, value in {**whole, "origin": origin}.items():
         sys.stdout.write(f"{name}: {_safe(str(value)) if value is not None else ''}\n")
 
 
@@ -136,25 +139,7 @@ def _refuse_redriven(letters: Sequence[DeadLetter]) -> None:
         )
 
 
-def _summary(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "endpoint": letter.endpoint,
-        "group": letter.group_name,
-        "state": letter.state,
-        "reason": letter.reason,
-        "attempts": letter.attempts,
-        "redeliveries": letter.redeliveries,
-        "redrive": letter.redrive,
-        "origin": f"{letter.origin_topic}[{letter.origin_partition}]@{letter.origin_position}",
-        "published_at": letter.published_at,
-        "dead_at": letter.dead_at,
-        "redriven_at": letter.redriven_at,
-        "bytes": len(letter.value),
-    }
-
-
-def _body(letter: DeadLetter) -> dict[str, str | None]:
+def _content(letter: DeadLetter) -> dict[str, str | None]:
     """Key and body, as text where they are UTF-8, else in base64."""
     key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
     try:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from predictq.errors import UserMistake
 from predictq_sync.database import Database, mistakes_told
 
-__all__ = ["is_current", "revision_of", "upgrade"]
+__all__ = ["is_current", "migrate", "revision_of", "upgrade"]
 
 LOCK = 7_226_583_146_180_517
 """PostgreSQL advisory lock: one process migrates, the others wait and find nothing left to do."""
@@ -25,8 +25,7 @@ def upgrade(database: Database) -> bool:
     database was written by a newer predictq.
     """
     database.create()
-    config = _config()
-    script = ScriptDirectory.from_config(config)
+    script = ScriptDirectory.from_config(_config())
     head = script.get_current_head()
     with mistakes_told(), database.write() as connection:
         if database.dialect == "postgresql":
@@ -39,9 +38,15 @@ def upgrade(database: Database) -> bool:
                 f"database: its tables are of revision {before!r}, which this predictq does not know (it knows up to "
                 f"{head!r}): they were written by a newer version; install that one, or name another database"
             )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        migrate(connection, "head")
     return True
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Bring the tables to that revision, in the connection's transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def is_current(database: Database) -> bool:

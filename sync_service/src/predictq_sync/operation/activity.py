@@ -3,8 +3,9 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from operator import add
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, case, func, select
@@ -72,13 +73,17 @@ class Window(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Of the mini-batches of one deployment that ended within one step."""
+    """Of mini-batches of one deployment."""
 
     batches: int
     requests: int
     instances: int
     failed: int
     predict_seconds: float
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Of both."""
+        return Sums(*map(add, self, other))
 
 
 class ActivityReader:
@@ -88,29 +93,26 @@ class ActivityReader:
         self._database = database
         self._clock = clock
 
-    def activity(self, endpoint: str, window: Window, deployments: Iterable[str]) -> Activity:
-        """Of these deployments, and of others that have left mini-batches within the window."""
+    def activity(self, endpoint: str, window: Window, deployments: Sequence[str]) -> Activity:
+        """Of these deployments."""
         step, steps = window
         end = int(self._clock()) // step * step
         begin = end - steps * step
-        limits = {"begin": wire_time(begin), "end": wire_time(end)}
-        asked = {"endpoint": endpoint, **limits, "step": step}
-        by_step: defaultdict[str, dict[int, Sums]] = defaultdict(dict)
+        asked = {"endpoint": endpoint, "deployments": list(deployments), "begin": begin, "end": end}
+        by_step: defaultdict[str, list[Sums]] = defaultdict(lambda: [NOTHING] * steps)
         taken: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
         with self._database.read() as connection:
-            for name, number, *sums in connection.execute(_BY_STEP, asked):
-                by_step[name][number - begin // step] = Sums(*sums)
+            for name, second, *sums in connection.execute(_BY_SECOND, asked):
+                at = (second - begin) // step
+                by_step[name][at] = by_step[name][at].plus(Sums(*sums))
             for name, seconds, weight in connection.execute(_BY_LATENCY, asked):
                 taken[name].append((seconds, weight))
         return {
             "endpoint": endpoint,
-            "begin": limits["begin"],
-            "end": limits["end"],
+            "begin": wire_time(begin),
+            "end": wire_time(end),
             "step_seconds": float(step),
-            "deployments": [
-                _deployment(name, [by_step[name].get(each, NOTHING) for each in range(steps)], taken[name])
-                for name in dict.fromkeys([*deployments, *sorted(by_step)])
-            ],
+            "deployments": [_deployment(name, by_step[name], taken[name]) for name in deployments],
         }
 
 
@@ -141,18 +143,17 @@ def _latency(taken: Sequence[tuple[float, int]]) -> Latency:
     return {"p50": percentile(0.5), "p90": percentile(0.9), "p99": percentile(0.99), "of": of}
 
 
+# Every column is in `batches_by_deployment`, whose order the first of them is in.
 _WITHIN = (
-    batches.c.finished_at >= bindparam("begin"),
-    batches.c.finished_at < bindparam("end"),
     batches.c.endpoint == bindparam("endpoint"),
-    # Null in what an earlier version stored, or a worker that knows no calendar.
-    batches.c.finished_second.is_not(None),
+    batches.c.deployment.in_(bindparam("deployments", expanding=True)),
+    batches.c.finished_second >= bindparam("begin"),
+    batches.c.finished_second < bindparam("end"),
 )
-_STEP = batches.c.finished_second // bindparam("step", type_=batches.c.finished_second.type)
-_BY_STEP = (
+_BY_SECOND = (
     select(
         batches.c.deployment,
-        _STEP.label("step"),
+        batches.c.finished_second,
         func.count(),
         func.sum(batches.c.requests),
         func.sum(batches.c.size),
@@ -160,7 +161,7 @@ _BY_STEP = (
         func.sum(batches.c.predict_seconds),
     )
     .where(*_WITHIN)
-    .group_by(batches.c.deployment, "step")
+    .group_by(batches.c.deployment, batches.c.finished_second)
 )
 _BY_LATENCY = (
     select(batches.c.deployment, batches.c.latency_seconds, func.sum(batches.c.requests))

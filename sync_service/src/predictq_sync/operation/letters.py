@@ -1,6 +1,7 @@
 """Dead letters as operators see them, without their bodies until one is opened."""
 
 from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json
@@ -11,15 +12,16 @@ from predictq.errors import UserMistake
 from predictq.names import Names
 from predictq_sync.database import Database
 from predictq_sync.operation.newest import newest
-from predictq_sync.redriving import deployment_of
+from predictq_sync.redriving import DeadLetter, deployment_of
 from predictq_sync.tables import dead_letters
 from predictq_sync.webhooks.named import could_be_id
 
-__all__ = ["LetterBody", "LetterDetail", "LetterPage", "LetterReader", "Origin"]
+__all__ = ["LetterBody", "LetterDetail", "LetterPage", "LetterReader", "Origin", "letter_body"]
 
 STATES = ("open", "redriven")
 SHOWN_BYTES = 64 * 1024
 MOST_OF_A_REQUEST = 100
+MOST_AT_ONCE = 500
 
 
 class Origin(TypedDict):
@@ -51,6 +53,7 @@ class LetterBody(TypedDict):
     published_at: str
     dead_at: str
     state: str
+    redriven_at: str | None
     bytes: int
     """Of its body."""
 
@@ -80,11 +83,19 @@ class LetterReader:
         self._database = database
         self._names = names
 
-    def page(self, *, endpoint: str | None, state: str | None, cursor: str | None, limit: int) -> LetterPage:
+    def page(
+        self,
+        *,
+        endpoint: str | None = None,
+        group: str | None = None,
+        state: str | None = None,
+        cursor: str | None = None,
+        limit: int,
+    ) -> LetterPage:
         """Some of them, the latest first. Raises UserMistake for a state or cursor that is none."""
         if state is not None and state not in STATES:
             raise UserMistake(f"state {state[:40]!r} is none of a dead letter; {', '.join(STATES)} are")
-        wanted = {dead_letters.c.endpoint: endpoint, dead_letters.c.state: state}
+        wanted = {dead_letters.c.endpoint: endpoint, dead_letters.c.group_name: group, dead_letters.c.state: state}
         conditions = [column == value for column, value in wanted.items() if value is not None]
         with self._database.read() as connection:
             rows, following = newest(
@@ -96,7 +107,17 @@ class LetterReader:
                 cursor=cursor,
                 limit=limit,
             )
-        return {"dead_letters": [self._body(row) for row in rows], "next": following}
+        return {"dead_letters": [letter_body(row, row.bytes, self._names) for row in rows], "next": following}
+
+    def latest(self, *, endpoint: str | None, group: str | None, limit: int) -> Iterator[LetterBody]:
+        """The latest `limit` of them, however far back they are."""
+        cursor = None
+        while limit:
+            page = self.page(endpoint=endpoint, group=group, cursor=cursor, limit=min(limit, MOST_AT_ONCE))
+            yield from page["dead_letters"]
+            limit, cursor = limit - len(page["dead_letters"]), page["next"]
+            if cursor is None:
+                return
 
     def one(self, letter_id: str) -> LetterDetail | None:
         """One with its body; None where there is none of that id."""
@@ -109,36 +130,41 @@ class LetterReader:
         truncated = row.bytes > SHOWN_BYTES
         # A character that the end cuts in two is left out.
         shown = getincrementaldecoder("utf-8")("replace").decode(row.value or b"", final=not truncated)
-        return {**self._body(row), "headers": from_json(row.headers), "value": shown, "truncated": truncated}
+        body = letter_body(row, row.bytes, self._names)
+        return {**body, "headers": from_json(row.headers), "value": shown, "truncated": truncated}
 
     def of_request(self, connection: Connection, request_id: str) -> list[LetterBody]:
         """The latest of what died of a request."""
-        return [self._body(row) for row in connection.execute(_OF_REQUEST, {"request": request_id})]
-
-    def _body(self, row: Row[*tuple[Any, ...]]) -> LetterBody:
-        return {
-            "id": row.id,
-            "endpoint": row.endpoint,
-            "group": row.group_name,
-            "deployment": deployment_of(row.group_name, row.endpoint, self._names),
-            "reason": row.reason,
-            "attempts": row.attempts,
-            "redeliveries": row.redeliveries,
-            "redrive": row.redrive,
-            "origin": {
-                "topic": row.origin_topic,
-                "partition": row.origin_partition,
-                "position": row.origin_position,
-            },
-            "request_id": row.request_id,
-            "published_at": row.published_at,
-            "dead_at": row.dead_at,
-            "state": row.state,
-            "bytes": row.bytes,
-        }
+        rows = connection.execute(_OF_REQUEST, {"request": request_id})
+        return [letter_body(row, row.bytes, self._names) for row in rows]
 
 
-_LEFT_OUT = {"key", "value", "headers", "redriven_at"}
+def letter_body(row: DeadLetter | Row[*tuple[Any, ...]], size: int, names: Names) -> LetterBody:
+    """A row of the table, or most of one, as it is told."""
+    return {
+        "id": row.id,
+        "endpoint": row.endpoint,
+        "group": row.group_name,
+        "deployment": deployment_of(row.group_name, row.endpoint, names),
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "redeliveries": row.redeliveries,
+        "redrive": row.redrive,
+        "origin": {
+            "topic": row.origin_topic,
+            "partition": row.origin_partition,
+            "position": row.origin_position,
+        },
+        "request_id": row.request_id,
+        "published_at": row.published_at,
+        "dead_at": row.dead_at,
+        "state": row.state,
+        "redriven_at": row.redriven_at,
+        "bytes": size,
+    }
+
+
+_LEFT_OUT = {"key", "value", "headers"}
 _ALL = select(
     *(column for column in dead_letters.columns if column.name not in _LEFT_OUT),
     func.length(dead_letters.c.value).label("bytes"),

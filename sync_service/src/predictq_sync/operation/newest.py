@@ -16,8 +16,10 @@ from predictq.errors import UserMistake
 
 __all__ = ["LOOKED_AT", "Place", "newest"]
 
-LOOKED_AT = 4000
+LOOKED_AT = 10_000
 """Rows that one page looks at where it has a condition."""
+TOGETHER = 100
+"""Ranges of one statement; SQLite takes no more than 500."""
 
 
 class Place(NamedTuple):
@@ -54,10 +56,8 @@ def newest(
     Each of `ranges` selects columns of one table, `at` and `row_id` among them, from a part of it that an index has in
     the order of `at`. Raises UserMistake for a cursor that is none.
     """
-    if not ranges:
-        return [], None
     behind = None if cursor is None else Place.parse(cursor)
-    most = max(limit + 1, LOOKED_AT // len(ranges)) if conditions else limit + 1
+    most = max(limit + 1, LOOKED_AT // max(1, len(ranges))) if conditions else limit + 1
     parts = []
     for each in ranges:
         seen = each.add_columns(and_(true(), *conditions).label("fits")).order_by(at.desc(), row_id.desc()).limit(most)
@@ -69,8 +69,10 @@ def newest(
         # The last of all that were looked at comes too, to say how far that was.
         wanted = or_(numbered.c.fits, numbered.c.number == most)
         parts.append(select(select(numbered).where(wanted).order_by(numbered.c.number).limit(limit + 1).subquery()))
-    together = union_all(*parts).subquery()
-    rows = connection.execute(select(*together.c)).all()
+    rows: list[Row[*tuple[Any, ...]]] = []
+    for first in range(0, len(parts), TOGETHER):
+        together = union_all(*parts[first : first + TOGETHER]).subquery()
+        rows += connection.execute(select(*together.c)).all()
 
     def place(row: Row[*tuple[Any, ...]]) -> Place:
         return Place(getattr(row, at.name), getattr(row, row_id.name))

@@ -118,14 +118,6 @@ def test_what_lies_outside_is_left_out(store: Store, database: Database) -> None
     assert linear["latency_seconds"]["of"] == 7
 
 
-def test_a_deployment_that_was_removed_is_told_while_it_has_mini_batches(store: Store, database: Database) -> None:
-    _store(store, {"deployment": "gone", "requests": 2})
-
-    names = {each["name"]: sum(each["requests"]) for each in _read(database)["deployments"]}
-
-    assert names == {"linear": 0, "silent": 0, "gone": 2}
-
-
 def test_percentiles_count_each_request(store: Store, database: Database) -> None:
     _store(
         store,

@@ -12,6 +12,7 @@ from predictq.errors import UserMistake
 from predictq.ids import new_id
 from predictq_sync.database import Database
 from predictq_sync.dead_letters import DeadLetterKeeper, request_of
+from predictq_sync.operation import newest
 from predictq_sync.operation.letters import LetterReader
 
 WORKERS = NAMES.workers("tumours", "linear")
@@ -28,9 +29,8 @@ def _died(value: bytes, *, group: str = WORKERS, position: str = "17", now: floa
     return Record(message.topic, 0, "0", message.value, message.key, message.headers, now, 0)
 
 
-def _page(database: Database, **filters: Any) -> Any:
-    filters = {"endpoint": None, "state": None, "cursor": None, "limit": 10, **filters}
-    return LetterReader(database, NAMES).page(**filters)
+def _page(database: Database, *, limit: int = 10, **filters: Any) -> Any:
+    return LetterReader(database, NAMES).page(limit=limit, **filters)
 
 
 def test_a_dead_letter_is_listed_without_and_shown_with_its_body(keeper: DeadLetterKeeper, database: Database) -> None:
@@ -53,6 +53,7 @@ def test_a_dead_letter_is_listed_without_and_shown_with_its_body(keeper: DeadLet
         "published_at": wire_time(NOW - 9),
         "dead_at": wire_time(NOW),
         "state": "open",
+        "redriven_at": None,
         "bytes": len(value),
     }
     assert LetterReader(database, NAMES).one(listed["id"]) == {
@@ -103,6 +104,23 @@ def test_they_are_found_by_state_and_endpoint_newest_first(keeper: DeadLetterKee
     assert [each["origin"]["position"] for each in second["dead_letters"]] == ["1", "0"]
     assert second["next"] is None
     assert _page(database, state="redriven")["dead_letters"] == _page(database, endpoint="fraud")["dead_letters"] == []
+
+
+def test_the_latest_are_found_however_far_back_they_are(
+    keeper: DeadLetterKeeper, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest, "LOOKED_AT", 3)
+    groups = [WORKERS] * 2 + [NAMES.ledger_group] * 9 + [WORKERS]
+    died = [_died(b"x", group=each, position=str(at), now=NOW - at) for at, each in enumerate(groups)]
+    keeper.handle(died)
+
+    def positions(limit: int) -> list[str]:
+        latest = LetterReader(database, NAMES).latest(endpoint="tumours", group=WORKERS, limit=limit)
+        return [each["origin"]["position"] for each in latest]
+
+    assert positions(10) == ["0", "1", "11"]
+    assert positions(1) == ["0"]
+    assert positions(0) == []
 
 
 def test_a_letter_whose_time_was_written_by_hand_is_no_obstacle(keeper: DeadLetterKeeper, database: Database) -> None:

@@ -9,6 +9,16 @@ revision = "0007"
 down_revision = "0006"
 
 CHUNK = 100
+ACTIVITY = (
+    "endpoint",
+    "deployment",
+    "finished_second",
+    "requests",
+    "size",
+    "status",
+    "predict_seconds",
+    "latency_seconds",
+)
 
 
 def upgrade() -> None:
@@ -17,6 +27,8 @@ def upgrade() -> None:
     op.add_column("batches", sa.Column("finished_second", sa.BigInteger))
     op.add_column("batches", sa.Column("predict_seconds", sa.Double))
     op.add_column("batches", sa.Column("latency_seconds", sa.Double))
+    told = sa.text("finished_second IS NOT NULL")
+    op.create_index("batches_by_deployment", "batches", ACTIVITY, sqlite_where=told, postgresql_where=told)
     op.add_column("dead_letters", sa.Column("request_id", sa.Text(collation="C") if on_postgresql else sa.Text()))
     _tell_requests()
     op.create_index("dead_letters_by_request", "dead_letters", ["request_id"])
