@@ -1,5 +1,6 @@
 """A real browser on a real page. Whatever a test does there, nothing of it may run that is not the page's own."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -103,7 +104,12 @@ def page_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert int(version.removeprefix("v").split(".")[0]) >= 20, f"the page is built by Node 20 or newer, not {version}"
     folder = tmp_path_factory.mktemp("page")
     shutil.copytree(SOURCES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
-    npm(folder, "ci")
+    try:
+        npm(folder, "ci")
+    except AssertionError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"what the page is built with cannot be had: {str(error).splitlines()[-1]}")
     return folder
 
 

@@ -66,6 +66,21 @@ def test_a_gateway_that_is_away_is_told_and_missed_no_longer_once_it_is_back(
         expect(page.get_by_text("all is well")).to_be_visible()
 
 
+def test_a_database_that_is_away_is_told(installation: Installation, visit: Visiting) -> None:
+    installation.configure(MODEL)
+    installation.started(("gateway",))
+    with visit(installation.url) as visited:
+        visited.expected.add(503)
+        page = visited.open()
+        banner = page.get_by_role("alert").filter(has_text="The database is away")
+        expect(banner.first).to_be_visible()
+        expect(page.get_by_text("database away")).to_be_visible()
+
+        installation.started(("sync",))
+        expect(banner).to_have_count(0)
+        expect(page.get_by_text("all is well")).to_be_visible()
+
+
 def test_a_place_that_is_none_is_told(installation: Installation, visit: Visiting) -> None:
     installation.configure(MODEL)
     installation.started(("gateway",), ("sync",))

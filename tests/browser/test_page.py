@@ -13,6 +13,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from tests.browser.conftest import PHONE, Visit
 from tests.conftest import Installation, eventually
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -46,6 +47,10 @@ ANY_SCHEMA = {
 SETTINGS = f"""
 [gateway]
 poll_seconds = 0.2
+[push]
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+allow_http = true
+allow_private_addresses = true
 [endpoints.flowers]
 description = "Which iris is it?"
 input = "flower.json"
@@ -129,7 +134,8 @@ def test_a_dropped_file_is_a_job_whose_bar_is_watched_to_the_end(system: Install
     text = ",".join(FLOWER) + "\n" + f"{','.join(map(str, FLOWER.values()))}\n" * 300 + "1,2,3,wide\n"
     with visit(system.url, accept_downloads=True) as visited:
         page = visited.open("#/endpoints/flowers")
-        dropped(page, f"{HOSTILE}.csv", text)
+        with page.expect_request("**/v1/jobs/*/events"):
+            dropped(page, f"{HOSTILE}.csv", text)
 
         expect(page.get_by_role("heading", level=1)).to_contain_text("img src=x")
         expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuetext", "301 of 301 rows")
@@ -167,6 +173,27 @@ def test_where_there_are_several_endpoints_a_dropped_file_asks_for_which(system:
 
         expect(page.get_by_role("heading", level=1)).to_have_text("asked.csv")
         expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuetext", "1 of 1 rows")
+
+
+def test_a_file_that_does_not_fit_is_a_job_that_says_why(system: Installation, visit: Visiting) -> None:
+    with visit(system.url) as visited:
+        page = visited.open("#/endpoints/flowers")
+        dropped(page, "wrong.csv", "sepal_length,length\n1,2\n")
+        progress = page.get_by_role("region", name="Progress")
+        expect(progress).to_contain_text("sepal_width")
+        expect(page.get_by_text("failed", exact=True)).to_be_visible()
+
+
+def test_a_delivery_that_failed_is_on_the_way_and_is_tried_again(system: Installation, visit: Visiting) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/"
+    request = submitted(system, "flowers", FLOWER, callback={"url": nobody})
+    with visit(system.url) as visited:
+        page = visited.open(f"#/requests/{request}")
+        moments = page.get_by_role("region", name="Way").get_by_role("listitem").filter(has_text="Delivery failed")
+        expect(moments.first).to_contain_text(nobody)
+        with page.expect_response("**/replay") as answered:
+            page.get_by_role("button", name=f"Deliver again to {nobody}").click()
+        assert answered.value.status == 202
 
 
 def test_a_failure_is_found_and_says_why(system: Installation, visit: Visiting) -> None:
