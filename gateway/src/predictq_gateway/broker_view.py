@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -72,10 +72,6 @@ class BrokerView:
     async def group(self, endpoint: str, deployment: str) -> GroupState:
         """How far a deployment is. Raises BrokerUnavailable."""
         return await self._ask(lambda admin: self._group(admin, endpoint, deployment))
-
-    async def groups(self, deployments: Iterable[tuple[str, str]]) -> Sequence[GroupState]:
-        """The same of many, by endpoint and deployment. Raises BrokerUnavailable."""
-        return await self._ask(lambda admin: [self._group(admin, *each) for each in deployments])
 
     def close(self) -> None:
         """Give the broker's connection back."""

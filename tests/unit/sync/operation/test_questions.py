@@ -76,11 +76,14 @@ def test_a_question_that_hangs_is_asked_once_and_outlives_who_gave_up() -> None:
             return "yes"
 
         first = asyncio.ensure_future(questions.shared("a", ask))
-        await asyncio.sleep(0)
-        first.cancel()
+        while not asked:
+            await asyncio.sleep(0)
         clock.now += 60.0
         second = asyncio.ensure_future(questions.shared("a", ask))
         await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
         go_on.set()
         assert await second == "yes"
         assert asked == ["yes"]
