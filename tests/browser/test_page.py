@@ -323,22 +323,26 @@ def test_dark_is_what_the_system_prefers_until_somebody_says_otherwise(system: I
         assert page.evaluate(ground) == light
 
 
-def test_no_view_is_wider_than_a_phone(system: Installation, visit: Visiting) -> None:
-    with visit(system.url, PHONE, has_touch=True, is_mobile=True) as visited:
-        for view in views(system):
+@pytest.mark.parametrize("width", [360, 760, 900, 1100])
+def test_no_view_is_wider_than_its_window(system: Installation, views: list[str], visit: Visiting, width: int) -> None:
+    phone = width == PHONE["width"]
+    with visit(system.url, {**PHONE, "width": width}, has_touch=phone, is_mobile=phone) as visited:
+        for view in views:
             page = visited.open(view)
             settled(page)
             # Not innerWidth, which grows with the page on a phone.
             wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= PHONE["width"], f"{view} is {wide} pixels wide"
+            assert wide <= width, f"{view} is {wide} pixels wide"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_view_breaks_a_rule_of_accessibility(system: Installation, visit: Visiting, axe: str, scheme: str) -> None:
+def test_no_view_breaks_a_rule_of_accessibility(
+    system: Installation, views: list[str], visit: Visiting, axe: str, scheme: str
+) -> None:
     # The one test around the policy: the checker is no script of the page's own.
     with visit(system.url, color_scheme=scheme, bypass_csp=True) as visited:
         found: dict[str, list[str]] = {}
-        for view in views(system):
+        for view in views:
             page = visited.open(view)
             settled(page)
             page.evaluate(axe)
@@ -347,6 +351,7 @@ def test_no_view_breaks_a_rule_of_accessibility(system: Installation, visit: Vis
     assert {view: told for view, told in found.items() if told} == {}
 
 
+@pytest.fixture(scope="module")
 def views(system: Installation) -> list[str]:
     """All views, each with something in it."""
     request = submitted(system, "flowers", FLOWER, metadata={"customer": "4711"})
