@@ -55,6 +55,14 @@ check: .venv/.installed ## Format, lint, types and import rules
 	@$(BIN)/mypy examples bench tests
 	@$(BIN)/lint-imports
 
+.PHONY: page
+page: gateway/page/node_modules ## Build the live page into the gateway's package; needs Node >= 20
+	@cd gateway/page && npm run --silent build
+
+.PHONY: page-check
+page-check: gateway/page/node_modules ## Types and lint of the live page; needs Node >= 20
+	@cd gateway/page && npm run --silent check
+
 .PHONY: fix
 fix: .venv/.installed ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
@@ -73,8 +81,12 @@ lock: $(UV) ## Resolve all versions anew into constraints.txt
 
 .PHONY: clean
 clean: ## Remove what was made: .venv, .tools and all caches
-	@rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .tools gateway/page/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+gateway/page/node_modules: gateway/page/package-lock.json
+	@cd gateway/page && npm ci --silent
+	@touch $@
 
 .venv/.installed: pyproject.toml $(MEMBERS:%=%/pyproject.toml) constraints.txt $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python .tools/bin/python .venv

@@ -44,7 +44,7 @@ STOP_SECONDS = 40.0
 
 PREDICTQ = (sys.executable, "-m", "predictq")
 NEXT = """What to try next:
-  KEEP=1 make demo          the same, and it stays up to be played with
+  make demo KEEP=1          the same, and it stays up: open its live page, try a row, drop a file
   make demo BROKER=kafka DATABASE=postgresql
                             the same on servers; also confluent, rabbitmq, redis
   examples/own_model        your own model in five lines
@@ -304,7 +304,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def keep(folder: Path, url: str) -> None:
     """Stay up until Ctrl-C."""
     out.print(
-        f"\nIt stays up: {url} (API: {url}/openapi.json), files in {folder}\nCtrl-C stops it and removes the folder."
+        f"\nIt stays up: {url} is its live page, {url}/openapi.json its API; files in {folder}\n"
+        "Ctrl-C stops it and removes the folder."
     )
     with suppress(KeyboardInterrupt):
         signal.pause()

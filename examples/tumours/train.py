@@ -33,11 +33,12 @@ def main(folder: Path) -> None:
     joblib.dump(forest, folder / "models" / "forest.joblib")
 
     (folder / "schemas").mkdir(exist_ok=True)
+    example = held_out.iloc[0].to_dict()
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Cell nuclei of one tumour, measured in a digitised image",
         "type": "object",
-        "properties": {name: {"type": "number", "minimum": 0} for name in features},
+        "properties": {name: {"type": "number", "minimum": 0, "examples": [value]} for name, value in example.items()},
         "required": list(features),
         "additionalProperties": False,
     }

@@ -5,7 +5,7 @@ import sys
 from tests.servers.installing import CannotInstall, install_missing
 from tests.servers.lending import CannotLend, run_with
 from tests.servers.local_server import ServerFailed
-from tests.servers.nodejs import missing_packages
+from tests.servers.programs import missing_programs
 from tests.servers.services import SERVICES_FILE, start_services, stop_services
 
 _USAGE = "usage: python -m tests.servers install | start | stop | lend BROKER DATABASE COMMAND…"
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
 
 def _install() -> int:
     try:
-        installed = install_missing(programs=missing_packages())
+        installed = install_missing(programs=missing_programs())
     except (CannotInstall, OSError) as problem:
         return _refuse(f"error: {problem}")
     if installed:

@@ -1,4 +1,4 @@
-"""Install what tests on this machine need: Debian's packages of servers and of Node.js, and the jars of Kafka."""
+"""Install what the tests need of this machine: Debian's packages, and the jars of Kafka."""
 
 import os
 import shutil

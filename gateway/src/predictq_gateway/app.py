@@ -22,6 +22,7 @@ from predictq_gateway.broker_view import BrokerView
 from predictq_gateway.endpoints import endpoints_router
 from predictq_gateway.openapi import describe_problems
 from predictq_gateway.operation import operation_router
+from predictq_gateway.page.routes import page_router
 from predictq_gateway.probes import probes_router
 from predictq_gateway.problems import install_problems
 from predictq_gateway.socket.routes import add_socket_route
@@ -174,6 +175,7 @@ class Gateway:
             self.app.include_router(operation_router(settings, self._view, database, questions))
             add_operation_routes(self.app.router, database, lookup, questions, names=names, deployments=deployments)
             add_letter_routes(self.app.router, LetterReader(database, names), questions, endpoints=deployments)
+            self.app.include_router(page_router())
         install_problems(self.app)
         describe_problems(self.app)
 

@@ -1,5 +1,6 @@
 """`docs/dependencies.md` says of every dependency what it is for and why it was chosen."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROJECTS = [*sorted(ROOT.glob("*/pyproject.toml")), ROOT / "pyproject.toml"]
+PROJECTS = [*sorted(ROOT.glob("*/pyproject.toml")), ROOT / "pyproject.toml", ROOT / "gateway/page/package.json"]
 MEMBER = re.compile(r"predictq(-[a-z]+)?")
 ROW = re.compile(r"^\| \[`([^`]+)`\]\(\S+\) \|(.+)\|$", re.MULTILINE)
 
@@ -17,6 +18,9 @@ def _name(requirement: str) -> str:
 
 
 def _dependencies(file: Path) -> set[str]:
+    if file.suffix == ".json":
+        package = json.loads(file.read_text(encoding="utf-8"))
+        return {*package["dependencies"], *package["devDependencies"]}
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     project = content.get("project", {})
     groups = [

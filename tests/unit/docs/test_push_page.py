@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.nodejs import missing_packages
+from tests.servers.programs import program
 
 from predictq.push.secrets import new_secret, signature
 from predictq.push.settings import PushSettings
@@ -33,8 +33,7 @@ Run = Callable[[str, Given], list[bool]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """What a function of the page says to keys, headers and bodies."""
-    if missing := missing_packages():
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    program("node")
     (text,) = re.findall(r"^```javascript file=verify.mjs\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "verify.mjs").write_text(text)
     (tmp_path / "run.mjs").write_text(SCRIPT)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.servers import installing
 from tests.servers.installing import CannotInstall, install_missing
+from tests.servers.programs import missing_programs
 
 
 def test_without_root_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,6 +14,8 @@ def test_without_root_the_message_says_what_to_install(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(CannotInstall, match=r"apt-get install default-jre-headless .*redis-server"):
         install_missing()
+    with pytest.raises(CannotInstall, match=r"apt-get install chromium nodejs npm$"):
+        install_missing([], programs=missing_programs())
 
 
 def test_packages_are_kept_from_starting_servers_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
