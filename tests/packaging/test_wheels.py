@@ -41,6 +41,7 @@ HTTP_MODULES = {
     "predictq_producers.bodies",
     "predictq_producers.events.routes",
     "predictq_producers.jobs.routes",
+    "predictq_producers.jobs.taking",
     "predictq_producers.jobs.uploading",
     "predictq_producers.routes",
     "predictq_sync.jobs.result_routes",

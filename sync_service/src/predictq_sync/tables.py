@@ -112,8 +112,8 @@ batches = Table(
     "batches",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("endpoint", Text, nullable=False),
-    Column("deployment", Text, nullable=False),
+    Column("endpoint", Key, nullable=False),
+    Column("deployment", Key, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("worker", Text, nullable=False),
     Column("requests", Integer, nullable=False),
@@ -122,7 +122,7 @@ batches = Table(
     Column("ingested_at", Text, nullable=False),
     Column("started_at", Text, nullable=False),
     Column("finished_at", Key, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("status", Key, nullable=False),
     # What follows from the times, so that nobody who adds up thousands of rows has to read text: Unix seconds of its
     # end, how long that was after its start, and after its oldest request. Null where a time is no date.
     Column("finished_second", BigInteger),

@@ -27,6 +27,10 @@ def upgrade() -> None:
     op.add_column("batches", sa.Column("finished_second", sa.BigInteger))
     op.add_column("batches", sa.Column("predict_seconds", sa.Double))
     op.add_column("batches", sa.Column("latency_seconds", sa.Double))
+    if on_postgresql:
+        # What an index compares is compared by characters: cheap, and the same under any locale.
+        for name in ("endpoint", "deployment", "status"):
+            op.alter_column("batches", name, type_=sa.Text(collation="C"))
     told = sa.text("finished_second IS NOT NULL")
     op.create_index("batches_by_deployment", "batches", ACTIVITY, sqlite_where=told, postgresql_where=told)
     op.add_column("dead_letters", sa.Column("request_id", sa.Text(collation="C") if on_postgresql else sa.Text()))
