@@ -19,6 +19,7 @@ from statistics import quantiles
 from typing import NamedTuple
 
 import httpx
+from websockets.asyncio.client import connect
 
 from asked import Asked
 from attempt import attempt, say
@@ -40,6 +41,7 @@ OPENED_AT_ONCE = 200
 LAST_SECONDS = 120.0
 """How long what is still under way after the load is waited for."""
 SPARE_FILES = 200
+ACKNOWLEDGED_EVERY = 100
 KNOWN_SECONDS = 2.5
 """After which every process knows of a new webhook."""
 DATA = b"data: "
@@ -108,6 +110,29 @@ async def _sse(stage: Stage, arrived: dict[str, float]) -> AsyncIterator[Callabl
 
 
 @asynccontextmanager
+async def _socket(stage: Stage, arrived: dict[str, float]) -> AsyncIterator[Callable[[], int]]:
+    """Follow the endpoint by WebSocket, and acknowledge every hundredth event."""
+    async with connect(f"ws://127.0.0.1:{stage.port}/v1/stream", compression=None) as socket:
+        await socket.send(json.dumps({"type": "subscribe", "ref": "all", "endpoint": ENDPOINT}))
+        while json.loads(await socket.recv())["type"] != "subscribed":
+            pass
+
+        async def read() -> None:
+            async for text in socket:
+                now = time.perf_counter()
+                message = json.loads(text)
+                arrived.setdefault(message["data"]["id"], now)
+                if message["seq"] % ACKNOWLEDGED_EVERY == 0:
+                    await socket.send(json.dumps({"type": "ack", "seq": message["seq"]}))
+
+        task = asyncio.create_task(read())
+        try:
+            yield lambda: len(arrived)
+        finally:
+            task.cancel()
+
+
+@asynccontextmanager
 async def _webhook(stage: Stage, arrived: dict[str, float], *, batch: bool = False) -> AsyncIterator[Callable[[], int]]:
     """A webhook on all that the endpoint answers."""
     receiver = PushReceiver(arrived)
@@ -123,7 +148,7 @@ async def _webhook(stage: Stage, arrived: dict[str, float], *, batch: bool = Fal
 
 WAYS: Mapping[str, Way] = {
     "endpoint stream (SSE)": _sse,
-    # A WebSocket is another line here.
+    "endpoint stream (WebSocket)": _socket,
     "webhook": _webhook,
     "webhook with batch": partial(_webhook, batch=True),
 }

@@ -136,8 +136,6 @@ class Gateway:
             names=names,
             max_wait_seconds=limits.max_wait_seconds,
         )
-        job_reader = JobReader(database)
-        find_job = FindJob(job_reader, lookup)
         job_maker = JobMaker(names, makers, settings.jobs, callbacks=CallbackCheck(settings.push))
         add_event_route(
             self.app.router,
