@@ -10,7 +10,6 @@ from tests.conftest import Installation, eventually
 from tests.integration.gateway.conftest import Running
 from tests.servers.ports import free_port
 
-from predictq.ids import new_id
 from predictq.settings import Settings
 from predictq_sync.service import prepare
 
@@ -51,14 +50,15 @@ class Moody:
             raise Retryable("the sky is away")
         return ["fine"] * len(batch)
 """
+AN_ID = "01a21daf-43d8-7c1d-8e66-f054760265a3"
 PATHS = (
     "/v1/status",
     "/v1/deployments",
     "/v1/endpoints/tumours/activity",
     "/v1/predictions",
-    f"/v1/predictions/{new_id()}/way",
+    f"/v1/predictions/{AN_ID}/way",
     "/v1/dead-letters",
-    f"/v1/dead-letters/{new_id()}",
+    f"/v1/dead-letters/{AN_ID}",
 )
 OF_DATABASE = PATHS[2:]
 
@@ -258,7 +258,7 @@ def test_a_request_that_the_ledger_has_not_come_to_has_a_way(run: Callable[..., 
         ("/v1/dead-letters?state=shut", 400),
         ("/v1/dead-letters?endpoint=nowhere", 400),
         (f"/v1/dead-letters?cursor={quote('ä')}", 400),
-        (f"/v1/dead-letters/{new_id()}", 404),
+        (f"/v1/dead-letters/{AN_ID}", 404),
         ("/v1/dead-letters/%00", 404),
         (f"/v1/dead-letters/{'a' * 10_240}", 404),
         (f"/v1/dead-letters/{quote('ä')}", 404),
