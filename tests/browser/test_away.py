@@ -57,7 +57,7 @@ def test_a_gateway_that_is_away_is_told_and_missed_no_longer_once_it_is_back(
         page = visited.open()
         expect(page.get_by_role("region", name="Endpoint flowers")).to_be_visible()
         gateway.kill()
-        banner = page.get_by_role("alert").filter(has_text="The gateway does not answer")
+        banner = page.get_by_role("alert").filter(has_text="What you see is from before")
         expect(banner).to_be_visible()
         expect(page.get_by_role("region", name="Endpoint flowers")).to_be_visible()
 

@@ -26,11 +26,20 @@ from predictq.topology import GroupSpec, Topology, TopicSpec
 broker = open_broker(f"memory://{uuid.uuid4().hex}")
 broker.admin().ensure(Topology("p", (TopicSpec("p.e.requests", 1, 60.0),), (GroupSpec("p.e.d", ("p.e.requests",)),)))
 
+handling = threading.Event()
+
+class Late:
+    guarantees = broker.guarantees
+    def consumer(self, subscription):
+        handling.wait()
+        return broker.consumer(subscription)
+
 class Handler:
     def limits(self):
         return Limits(10, 1000, 0.0)
     def handle(self, records):
         print("handling", flush=True)
+        handling.set()
         time.sleep(float(sys.argv[1]))
         print("handled", flush=True)
         return Outcome([Done()] * len(records))
@@ -48,7 +57,7 @@ loops = [Loop(
 )]
 if sys.argv[3:]:
     loops.append(Loop(
-        name="misguided", broker=broker, handler=Handler(),
+        name="misguided", broker=Late(), handler=Handler(),
         subscription=Subscription(topics=("p.e.nowhere",), member="n", group="p.e.d"),
     ))
 sys.exit(run_process("test", loops, grace_seconds=float(sys.argv[2]), close=lambda: print("closed", flush=True)))

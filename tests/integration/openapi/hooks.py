@@ -14,4 +14,4 @@ KNOWN = json.loads(os.environ["KNOWN"])
 def map_path_parameters(_: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     if path_parameters is None:
         return None
-    return {name: KNOWN[name] if len(str(value)) % 2 else value for name, value in path_parameters.items()}
+    return {name: KNOWN.get(name, value) if len(str(value)) % 2 else value for name, value in path_parameters.items()}

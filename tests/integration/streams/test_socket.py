@@ -427,7 +427,7 @@ def test_what_was_submitted_is_not_held_while_its_result_is_waited_for(site: Sit
         for number in range(5):
             talk.ask(type="submit", ref=str(number), endpoint="tumours", request=request)
         assert talk.is_silent()
-        large = [each for each in gc.get_objects() if isinstance(each, list) and len(each) == 10_000]
+        large = [each for each in gc.get_objects() if type(each) is list and len(each) == 10_000]
         assert [each for each in large if each[:2] == [1.0, 1.0]] == request["instances"]
 
 

@@ -138,8 +138,8 @@ def test_a_database_without_tables_is_one_line_with_the_cure(
 
 
 def test_db_upgrade_may_be_run_again(run: Run) -> None:
-    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0007", "changed": True}
-    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0007", "changed": False}
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0008", "changed": True}
+    assert json.loads(run("db", "upgrade", "--json")[1]) == {"revision": "0008", "changed": False}
 
 
 def test_db_prune_deletes_what_it_said_it_would(settings: Settings, run: Run) -> None:

@@ -32,7 +32,10 @@ def known(endpoint: str, endpoints: Collection[str]) -> str:
     return endpoint
 
 
-def responses(model: Any, status: Literal[400, 404], description: str) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI."""
+def responses(
+    model: Any, status: Literal[400, 404], description: str, bounded: str | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI; `bounded` is a number that may be out of bounds."""
     away = {"description": "The database is away; try again after `Retry-After`."}
-    return {200: {"model": model}, status: {"description": description}, 503: away}
+    found: dict[int | str, dict[str, Any]] = {200: {"model": model}, status: {"description": description}, 503: away}
+    return found if bounded is None else {**found, 422: {"description": f"{bounded} that is out of bounds."}}

@@ -23,7 +23,7 @@ def add_letter_routes(
         summary="List dead letters",
         operation_id="list_dead_letters",
         response_class=Response,
-        responses=responses(LetterPage, 400, "An endpoint, state or cursor that is none."),
+        responses=responses(LetterPage, 400, "An endpoint, state or cursor that is none.", "A limit"),
     )
     async def list_dead_letters(
         endpoint: str | None = None, state: str | None = None, limit: Limit = 50, cursor: str | None = None

@@ -41,7 +41,7 @@ def add_operation_routes(
         summary="What the mini-batches of an endpoint tell",
         operation_id="show_activity",
         response_class=Response,
-        responses=responses(Activity, 404, "No such endpoint."),
+        responses=responses(Activity, 404, "No such endpoint.", "Seconds"),
     )
     async def show_activity(endpoint: str, seconds: Seconds = 300) -> Response:
         """Requests, sizes, times and failures of each deployment, in at most 150 steps up to now."""
@@ -62,7 +62,7 @@ def add_operation_routes(
         summary="List requests",
         operation_id="list_requests",
         response_class=Response,
-        responses=responses(RequestPage, 400, "An endpoint, status or cursor that is none."),
+        responses=responses(RequestPage, 400, "An endpoint, status or cursor that is none.", "A limit"),
     )
     async def list_requests(
         endpoint: str | None = None, status: str | None = None, limit: Limit = 50, cursor: str | None = None
