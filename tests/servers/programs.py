@@ -1,4 +1,4 @@
-"""Programs of this machine that some tests need beside the servers: what builds the page, and a browser."""
+"""Programs of this machine that some tests need beside the servers: to build the page, a browser, other languages."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 __all__ = ["PROGRAMS", "missing_programs", "program"]
 
-PROGRAMS = {"node": "nodejs", "npm": "npm", "chromium": "chromium"}
+PROGRAMS = {"node": "nodejs", "npm": "npm", "chromium": "chromium", "javac": "default-jdk-headless"}
 """By name, Debian's package that brings it."""
 
 

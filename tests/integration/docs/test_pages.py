@@ -10,7 +10,7 @@ Each page is a project folder of its own, and its fenced blocks are taken in the
     ```console fails     the same, with an exit code other than 0
     ```console background  `predictq up`, RQ's processes: run until the page's end, ready before what follows
     ```console no-run    needs what a test must not touch: a network, Docker, a whole clone
-    ```text, ```mermaid  are for people, and so is ```javascript, which file=NAME writes
+    ```text, ```mermaid  are for people, and so are ```javascript and ```java, which file=NAME writes
 
 Where it says 127.0.0.1:8700 or 127.0.0.1:9000, ports are taken that are free.
 
@@ -52,7 +52,7 @@ PAGES = [
     *sorted(ROOT.glob("deploy/**/*.md")),
 ]
 BLOCK = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid", "javascript"}
+KNOWN = {"python", "toml", "json", "csv", "console", "text", "mermaid", "javascript", "java"}
 CODECS: dict[str, Codec[Any]] = {
     "predictq.batch.v1": BATCH,
     "predictq.cancel.v1": CANCEL,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROJECTS = [*sorted(ROOT.glob("*/pyproject.toml")), ROOT / "pyproject.toml", ROOT / "gateway/page/package.json"]
+PACKAGES = [ROOT / "gateway/page/package.json", *sorted((ROOT / "tests").rglob("package.json"))]
+PROJECTS = [*sorted(ROOT.glob("*/pyproject.toml")), ROOT / "pyproject.toml", *PACKAGES]
 MEMBER = re.compile(r"predictq(-[a-z]+)?")
 ROW = re.compile(r"^\| \[`([^`]+)`\]\(\S+\) \|(.+)\|$", re.MULTILINE)
 
@@ -20,7 +21,7 @@ def _name(requirement: str) -> str:
 def _dependencies(file: Path) -> set[str]:
     if file.suffix == ".json":
         package = json.loads(file.read_text(encoding="utf-8"))
-        return {*package["dependencies"], *package["devDependencies"]}
+        return {*package["dependencies"], *package.get("devDependencies", {})}
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     project = content.get("project", {})
     groups = [

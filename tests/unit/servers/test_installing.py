@@ -14,7 +14,7 @@ def test_without_root_the_message_says_what_to_install(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(CannotInstall, match=r"apt-get install default-jre-headless .*redis-server"):
         install_missing()
-    with pytest.raises(CannotInstall, match=r"apt-get install chromium nodejs npm$"):
+    with pytest.raises(CannotInstall, match=r"apt-get install chromium default-jdk-headless nodejs npm$"):
         install_missing([], programs=missing_programs())
 
 
