@@ -19,6 +19,7 @@ from predictq_sync.database import Database, opened
 from predictq_sync.dead_letters import DeadLetterKeeper
 from predictq_sync.jobs.forgetting import forgetting
 from predictq_sync.jobs.news import JobNews
+from predictq_sync.jobs.orphans import OrphanedUploads
 from predictq_sync.jobs.result_files import ResultFiles
 from predictq_sync.jobs.results import JobResults
 from predictq_sync.ledger import Ledger
@@ -38,6 +39,8 @@ __all__ = ["build_loops", "prepare", "run"]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 RESULT_FILES_SECONDS = 1.0
 """How soon it is looked again whether a job is over."""
+ORPHANS_SECONDS = 3600.0
+"""How soon the folders of all jobs are looked at again."""
 PAYLOADS_SECONDS = 60.0
 """How soon it is looked again whether payloads are too old."""
 
@@ -112,7 +115,11 @@ def build_loops(settings: Settings, *, broker: Broker, database: Database, sinks
         for group in topology_of(settings).groups
         if group.name in handlers
     ]
-    rounds = [Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS)]
+    orphans = OrphanedUploads(database, storage, settings.retention)
+    rounds = [
+        Rounds(name="result files", call=result_files, every_seconds=RESULT_FILES_SECONDS),
+        Rounds(name="orphaned uploads", call=orphans, every_seconds=ORPHANS_SECONDS),
+    ]
     if settings.has_storage:
         payloads = PayloadRetention(Payloads(storage), settings.retention)
         rounds.append(Rounds(name="payloads", call=payloads, every_seconds=PAYLOADS_SECONDS))
