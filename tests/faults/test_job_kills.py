@@ -102,7 +102,9 @@ def check(installation: Installation, accepted: dict[str, int]) -> None:
             counts = http.get(f"/v1/jobs/{job_id}").json()["counts"]
             assert (counts["total"], counts["succeeded"]) == (ROWS, ROWS)
     held = installation.rows("SELECT job_id, sum(rows) AS rows, count(*) AS n FROM job_requests GROUP BY job_id")
-    assert {row["job_id"]: int(row["rows"]) for row in held} == dict.fromkeys(accepted, ROWS)
+    # Beside them there may be the last one, whose client was told nothing before it stopped.
+    rows_held = {row["job_id"]: int(row["rows"]) for row in held if row["job_id"] in accepted}
+    assert rows_held == dict.fromkeys(accepted, ROWS)
     assert installation.rows("SELECT * FROM dead_letters") == []
 
 

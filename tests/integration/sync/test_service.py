@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.integration.sync.conftest import NAMES, Installation, eventually, predicted, request, submitted
 
-from predictq.brokers import Message, Subscription
+from predictq.brokers import Done, Message, Subscription
 from predictq.ids import new_id
 from predictq.messages import COMMIT
 from predictq_sync.redriving import Filter, find, redrive
@@ -47,6 +47,7 @@ def test_two_services_write_everything_once(installation: Installation) -> None:
 
         def all_announced() -> bool:
             batch = hearing.poll(1000, 1 << 20, 0.0)
+            hearing.settle(batch, [Done()] * len(batch))
             announced.extend(i for record in batch for i in COMMIT.decode(record.value)["data"]["ids"])
             return set(announced) == ids
 

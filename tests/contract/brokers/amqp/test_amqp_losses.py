@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tests.beside import running_process
 from tests.contract.brokers.amqp.conftest import judged, member_of, polled_and_settled
-from tests.contract.brokers.conftest import Rig, eventually, values
+from tests.contract.brokers.conftest import PATIENCE, Rig, eventually, values
 from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq_server import RabbitmqServer
 
-from predictq.brokers import Done, Message, open_broker
+from predictq.brokers import Consumer, Done, Message, open_broker
 from predictq.errors import BrokerUnavailable, PublishError, Unavailable
 
 MEMBER = Path(__file__).parents[1] / "member.py"
@@ -73,7 +73,18 @@ def test_all_work_again_after_the_server_was_away(own: Rig, own_server: Rabbitmq
         "b",
         "c",
     ]
-    assert sorted(values(own.served(own.consumer(group=own.store), 3))) == ["a", "b", "c"]
+    assert sorted(values(own.served(_opened(own), 3))) == ["a", "b", "c"]
+
+
+def _opened(own: Rig) -> Consumer:
+    """A server that answers again may still be starting some of its queues."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return own.consumer(group=own.store)
+        except BrokerUnavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 @contextmanager
