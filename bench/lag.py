@@ -15,7 +15,7 @@ from attempt import attempt, say
 from figures import Figure
 from predictq.brokers import Admin, Message, open_broker
 from predictq.settings import DeploymentSettings, EndpointSettings, Settings
-from predictq.topology import topology_of
+from predictq.topology import Topology, topology_of
 from servers import SQLITE_BROKER, serving
 
 __all__ = ["measure"]
@@ -30,7 +30,7 @@ def measure(asked: Asked) -> list[Figure]:
     figures: list[Figure] = []
     with serving(asked.brokers or BROKERS, asked) as urls:
         for broker, url in urls.items():
-            own = f"sqlite:///{asked.folder}/lag-{uuid4().hex[:8]}.db" if url == SQLITE_BROKER else url
+            own = f"sqlite:///{asked.folder}/lag.db" if url == SQLITE_BROKER else url
             rounds: list[dict[str, float]] = []
             for _ in range(asked.rounds):
                 with attempt(broker):
@@ -59,6 +59,7 @@ def _round(url: str) -> dict[str, float]:
         with closing(broker.producer()) as producer:
             producer.publish([Message(topic, b"{}", b"%d" % key) for topic in topics for key in range(16)])
         waiting = _asked(admin, topics, group)
+        admin.ensure(Topology(prefix, (), ()), prune=True)
     return {
         "nothing waits, all at once": idle[0],
         "nothing waits, topic by topic": idle[1],

@@ -1,4 +1,4 @@
-"""Writes the tables of `docs/settings.md` from `predictq/settings.py`; `--check` only says whether it is stale."""
+"""Writes the tables of `docs/settings.md` from the sections of `Settings`; `--check` only says whether it is stale."""
 
 import inspect
 import sys

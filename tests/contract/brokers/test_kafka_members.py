@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 from tests.contract.brokers.conftest import PATIENCE, Rig, eventually
@@ -107,6 +108,12 @@ def test_a_member_that_holds_nothing_leaves_at_once(driver: Driver, kafka_url: s
         assert _count(rig) == before - 1
 
 
+def _connections(member: Any) -> list[Any]:
+    """Those of kafka-python, which is what joins with either driver."""
+    joined = getattr(member, "_group", member)
+    return list(joined._consumer._client._manager._conns.values())
+
+
 def test_a_coordinator_that_took_no_offsets_in_time_is_asked_over_new_connections(
     driver: Driver, kafka_url: str
 ) -> None:
@@ -117,9 +124,13 @@ def test_a_coordinator_that_took_no_offsets_in_time_is_asked_over_new_connection
         [place] = members.shares[member].held
         standing = {place: Committed(0, "noted")}
 
+        before = _connections(member)
+        assert before
+
         with pytest.raises(BrokerUnavailable, match="the group's coordinator: no answer"):
             member.commit(standing, 0.0)
 
+        eventually(lambda: not any(each.connected for each in before), "all are cut")
         member.commit(standing, PATIENCE)
         assert member.committed([place], PATIENCE) == standing
         assert members.poll(0.01) == [1], "it is a member still"
