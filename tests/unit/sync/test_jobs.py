@@ -285,3 +285,14 @@ def test_a_job_goes_with_its_files_when_it_is_old(database: Database, tmp_path: 
     assert not (tmp_path / "jobs" / JOB_ID).exists()
     assert [rows_of(database, table, "job_id") for table in ("chunks", "job_requests")] == [[], []]
     assert body_of(database) is None
+
+
+def test_what_a_job_under_a_key_was_made_of_is_known_to_every_replica(database: Database) -> None:
+    source = {"url": "file:///rows.csv", "name": "rows.csv"}
+    first, other = hash_of([1]), hash_of([2])
+    assert JobReader(database).hash_of(JOB_ID) is None
+    ledger = make_ledger(database)
+    ledger.handle([job_event("accepted", source=source, content_hash=first)])
+    ledger.handle([job_event("accepted", source=source, content_hash=other)])
+
+    assert JobReader(database).hash_of(JOB_ID) == first
