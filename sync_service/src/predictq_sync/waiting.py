@@ -80,16 +80,25 @@ class Expectation:
         if look_first:
             self.woken.set()
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and not (self.hurried or self._waiting.closed):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, self._waiting.poll_seconds)):
-                    await self.woken.wait()
+        left = seconds
+        while left > 0 and not (self.hurried or self._waiting.closed):
+            patience = min(left, self._waiting.poll_seconds)
+            woken = await self._is_woken(patience)
             self.woken.clear()
             with suppress(Unavailable):
                 body = await self._waiting.read(self._request_id)
                 if body is not None and body["status"] != "queued":
                     return body
+            # uvloop's timers count whole milliseconds. Were the clock asked, one that is early would be one look more.
+            left = deadline - time.monotonic() if woken or patience < left else 0.0
         return None
+
+    async def _is_woken(self, within_seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(within_seconds):
+                return await self.woken.wait()
+        except TimeoutError:
+            return False
 
 
 class Waiting:

@@ -34,8 +34,9 @@ def answered(consumer: Any) -> Iterator[None]:
     try:
         yield
     except KafkaTimeoutError as error:
-        coordinator.begin_anew()
-        raise KafkaTimeoutError(f"the group's coordinator: {coordinator.refusal or 'no answer'}") from error
+        said = coordinator.refusal or "no answer"
+        coordinator.begin_anew()  # which answers whatever still waits by an error of its own
+        raise KafkaTimeoutError(f"the group's coordinator: {said}") from error
 
 
 class _Coordinator(ConsumerCoordinator):  # type: ignore[misc] # kafka-python has no types
