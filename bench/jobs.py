@@ -5,10 +5,12 @@ is worked off, single requests are submitted and waited for at a low rate: they 
 as a data scientist writes it: pandas reads the file, the model predicts it at once, `to_sql` writes the table.
 """
 
+import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import quantiles
@@ -24,6 +26,7 @@ from attempt import attempt, say
 from command import Process
 from figures import Figure, ratio_of
 from memory import ROOM, resident
+from open_loop import OpenLoop
 from stage import Stage, staged
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 from workload import instances, prepare
@@ -34,7 +37,7 @@ ROWS = 1_000_000
 QUICK = 10
 GOALS = {"parquet": 100_000, "csv": 60_000}
 RESULT_GOAL = 300_000
-SINGLES = 10.0  # requests/s
+SINGLES = 100.0  # requests/s
 LATENCY_GOAL = 100  # ms
 COMMANDS = (("worker", DEPLOYMENT), ("sync",), ("ingest",), ("gateway",))
 
@@ -112,7 +115,7 @@ class _Round:
     def __init__(self, root: Path, workload: Workload, file: Path, rows: int) -> None:
         self._root, self._workload, self._file, self._rows = root, workload, file, rows
         self._peaks: dict[str, float] = {}
-        self._latencies: list[float] = []
+        self._latencies: Sequence[float] = ()
 
     def run(self) -> dict[str, float]:
         """Figures by their names."""
@@ -124,7 +127,7 @@ class _Round:
                 seconds, job_id = self._work(http, processes)
                 spent = {p.name: (p.cpu_seconds() - before[p.name]) / self._rows * 1e6 for p in processes}
             results = self._read(stage, job_id)
-            p99 = quantiles(self._latencies, n=100)[98] * 1e3 if len(self._latencies) > 10 else float("nan")
+            p99 = quantiles(self._latencies, n=100)[98] * 1e3
             peaks = {f"{name} MiB": peak for name, peak in self._peaks.items()}
             return {"rate": self._rows / seconds, "results": results, "p99": p99, **spent, **peaks}
 
@@ -157,25 +160,24 @@ class _Round:
 
     @contextmanager
     def _singles(self, stage: Stage) -> Iterator[None]:
-        """Within the block single requests are submitted, and their latencies taken."""
+        """Within the block single requests are submitted at random moments, and their latencies taken."""
         ended = threading.Event()
-        body = {"instances": instances()[:1]}
 
-        def submit() -> None:
-            with httpx.Client(base_url=f"http://127.0.0.1:{stage.port}", timeout=60) as http:
-                while not ended.wait(1 / SINGLES):
-                    started = time.perf_counter()
-                    path = f"/v1/endpoints/{ENDPOINT}/predictions"
-                    if http.post(path, json=body, headers={"prefer": "wait=30"}).status_code == 200:
-                        self._latencies.append(time.perf_counter() - started)
+        async def submit() -> None:
+            client = OpenLoop(stage.port, {"Prefer": "wait=30"}, expected=200)
+            await client.load(SINGLES, 3600.0, ended)
+            await client.close()
+            if client.refused:
+                raise RuntimeError(f"not all single requests had a result: {dict(client.refused)}")
+            self._latencies = client.latencies()
 
-        thread = threading.Thread(target=submit)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        with ThreadPoolExecutor(1) as thread:
+            submitting = thread.submit(asyncio.run, submit())
+            try:
+                yield
+            finally:
+                ended.set()
+            submitting.result()
 
 
 def _file(folder: Path, form: str, rows: int) -> Path:

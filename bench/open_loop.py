@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -35,13 +36,16 @@ class OpenLoop:
         self._request = head.encode() + body
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def load(self, rate: float, seconds: float) -> None:
-        """Submit at random moments (Poisson arrivals), so many a second; return when all are answered."""
+    async def load(self, rate: float, seconds: float, ended: threading.Event | None = None) -> None:
+        """Submit at random moments (Poisson arrivals), so many a second, for so long or until `ended` is set.
+
+        Returns when all are answered.
+        """
         arrivals = random.Random(7)
         due = time.perf_counter()
         end = due + seconds
         async with asyncio.TaskGroup() as tasks:
-            while due < end:
+            while due < end and not (ended is not None and ended.is_set()):
                 if (pause := due - time.perf_counter()) > 0:
                     await asyncio.sleep(pause)
                 tasks.create_task(self.submit(due))

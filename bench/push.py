@@ -1,9 +1,9 @@
 """Being told of a result, by each way that there is, at 1,000 requests/s that do not slow down when the answers do.
 
-All processes run on the embedded broker and database: gateway, one worker, sync service, and in one event loop the
-client that submits and whoever is told. A latency counts from the moment a request was due to be sent to the moment
-its result was there. Then what waiting costs: 2,000 long polls at once, and 5,000 idle clients of the endpoint's
-stream on one gateway process.
+All processes run, on the embedded broker and database or on servers: gateway, one worker, sync service, and in one
+event loop the client that submits and whoever is told. A latency counts from the moment a request was due to be sent to
+the moment its result was there. Then what waiting costs: 2,000 long polls at once, and 5,000 idle clients of the
+endpoint's stream on one gateway process.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from figures import Figure
 from open_loop import OpenLoop
 from predictq.push.secrets import new_secret
 from push_receiver import PushReceiver
+from servers import new_database, serving
 from stage import Stage, staged
 from traffic import DEPLOYMENT, ENDPOINT, Workload
 from workload import prepare
@@ -70,23 +71,45 @@ class Told(NamedTuple):
     """Requests that were not accepted, by what came instead."""
 
 
+class Ground(NamedTuple):
+    """Where rounds take place."""
+
+    root: Path
+    workload: Workload
+    broker: str
+    database: str | None
+    """The PostgreSQL server; None: a file."""
+    prefix: str
+    """Of the figures' names."""
+
+    @contextmanager
+    def running(self) -> Iterator[Stage]:
+        """A new installation, and its processes."""
+        with (
+            new_database(self.database) as database,
+            staged(self.root, self.workload, broker=self.broker, database=database, audited=False) as stage,
+        ):
+            stage.run("db", "upgrade")
+            stage.start_all(("worker", DEPLOYMENT), ("sync",), ("gateway",))
+            yield stage
+
+
 def measure(asked: Asked) -> list[Figure]:
-    """Milliseconds, events/s, and kibibytes a client."""
+    """Milliseconds, events/s, and kibibytes a client; SQLite with SQLite, servers with PostgreSQL."""
     workload = prepare(asked.folder, 10_000)
-    seconds = 5 if asked.quick else 30
+    brokers = asked.brokers or ("sqlite",)
+    servers = [*brokers, *(["postgresql"] if brokers != ("sqlite",) else [])]
     figures: list[Figure] = []
-    with _environment(SETTINGS), _many_files() as files:
-        for name, way in WAYS.items():
-            taken: list[Told] = []
-            for _ in range(asked.rounds):
-                with attempt(name), _running(asked.folder, workload) as stage:
-                    taken.append(asyncio.run(_round(stage, way, seconds)))
-                    told = taken[-1]
-                    say(f"{name}: {told.rate:,.0f}/s in {told.pushes:,} pushes; refused: {dict(told.refused)}")
-            if taken:
-                figures += _figures(name, taken)
-        figures += _long_polls(asked, workload)
-        figures += _idle(asked, workload, min(IDLE, files - SPARE_FILES))
+    with _environment(SETTINGS), _many_files() as files, serving(servers, asked) as urls:
+        for broker in brokers:
+            database = None if broker == "sqlite" else urls["postgresql"]
+            prefix = f"{broker}: " if asked.brokers else ""
+            ground = Ground(asked.folder, workload, urls[broker], database, prefix)
+            for name, way in WAYS.items():
+                figures += _told(ground, name, way, asked)
+            figures += _long_polls(ground, asked)
+            if database is None:
+                figures += _idle(ground, asked, min(IDLE, files - SPARE_FILES))
     return figures
 
 
@@ -154,6 +177,33 @@ WAYS: Mapping[str, Way] = {
 }
 
 
+def _told(ground: Ground, name: str, way: Way, asked: Asked) -> list[Figure]:
+    taken: list[Told] = []
+    spent: dict[str, list[float]] = {}
+    what = f"{ground.prefix}{name} at {RATE:.0f} requests/s"
+    for _ in range(asked.rounds):
+        with attempt(what), ground.running() as stage:
+            before = [process.cpu_seconds() for process in stage.processes]
+            taken.append(told := asyncio.run(_round(stage, way, 5 if asked.quick else 30)))
+            for process, at in zip(stage.processes, before, strict=True):
+                each = (process.cpu_seconds() - at) / len(told.latencies) * 1e6
+                spent.setdefault(process.name, []).append(each)
+            say(f"{what}: {told.rate:,.0f}/s in {told.pushes:,} pushes; refused: {dict(told.refused)}")
+    if not taken:
+        return []
+    cuts = [quantiles(each.latencies, n=100) for each in taken]
+    return [
+        Figure(name=f"{what}: told", unit="results/s", rounds=tuple(each.rate for each in taken)),
+        Figure(name=f"{what}: refused", unit="requests", rounds=tuple(map(_refused, taken)), better="less"),
+        Figure(name=f"{what}, p50", unit="ms", rounds=tuple(cut[49] * 1e3 for cut in cuts), better="less"),
+        Figure(name=f"{what}, p99", unit="ms", rounds=tuple(cut[98] * 1e3 for cut in cuts), better="less"),
+        *(
+            Figure(name=f"{what}: CPU of {each} for a request", unit="µs", rounds=tuple(spent[each]), better="less")
+            for each in spent
+        ),
+    ]
+
+
 async def _round(stage: Stage, way: Way, seconds: float) -> Told:
     arrived: dict[str, float] = {}
     async with way(stage, arrived) as pushes:
@@ -172,29 +222,18 @@ async def _round(stage: Stage, way: Way, seconds: float) -> Told:
     return Told(latencies, len(latencies) / (max(arrived.values()) - began), pushes(), client.refused)
 
 
-def _figures(name: str, taken: Sequence[Told]) -> list[Figure]:
-    what = f"{name} at {RATE:.0f} requests/s"
-    cuts = [quantiles(each.latencies, n=100) for each in taken]
-    return [
-        Figure(name=f"{what}: told", unit="results/s", rounds=tuple(each.rate for each in taken)),
-        Figure(name=f"{what}: refused", unit="requests", rounds=tuple(map(_refused, taken)), better="less"),
-        Figure(name=f"{what}, p50", unit="ms", rounds=tuple(cut[49] * 1e3 for cut in cuts), better="less"),
-        Figure(name=f"{what}, p99", unit="ms", rounds=tuple(cut[98] * 1e3 for cut in cuts), better="less"),
-    ]
-
-
 def _refused(told: Told) -> float:
     return float(sum(told.refused.values()))
 
 
-def _long_polls(asked: Asked, workload: Workload) -> list[Figure]:
+def _long_polls(ground: Ground, asked: Asked) -> list[Figure]:
     count = LONG_POLLS // 10 if asked.quick else LONG_POLLS
     taken: list[list[float]] = []
     for _ in range(asked.rounds):
-        with attempt(f"{count} long polls"), _running(asked.folder, workload) as stage:
+        with attempt(f"{count} long polls"), ground.running() as stage:
             taken.append(asyncio.run(_held(stage, count)))
     cuts = [quantiles(each, n=100) for each in taken]
-    what = f"{count:,} long polls at once, from the start of predicting"
+    what = f"{ground.prefix}{count:,} long polls at once, from the start of predicting"
     return [
         Figure(name=f"{what}, p50", unit="ms", rounds=tuple(cut[49] * 1e3 for cut in cuts), better="less"),
         Figure(name=f"{what}, p99", unit="ms", rounds=tuple(cut[98] * 1e3 for cut in cuts), better="less"),
@@ -224,12 +263,12 @@ async def _held(stage: Stage, count: int) -> list[float]:
     return [answered - began for answered in client.answered.values()]
 
 
-def _idle(asked: Asked, workload: Workload, count: int) -> list[Figure]:
+def _idle(ground: Ground, asked: Asked, count: int) -> list[Figure]:
     count = count // 10 if asked.quick else count
-    with attempt(f"{count} idle streams"), _running(asked.folder, workload) as stage:
+    with attempt(f"{count} idle streams"), ground.running() as stage:
         (gateway,) = (each for each in stage.processes if each.name == "gateway")
         before, after, opened_seconds = asyncio.run(_opened(stage, gateway, count))
-        what = f"{count:,} idle clients of the endpoint stream"
+        what = f"{ground.prefix}{count:,} idle clients of the endpoint stream"
         return [
             Figure(
                 name=f"{what}: memory of the gateway for each", unit="KiB", rounds=((after - before) / count / 1024,)
@@ -270,14 +309,6 @@ async def _follow(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     if b" 200 " not in answer.split(b"\r\n", 1)[0]:
         raise RuntimeError(f"not followed: {answer!r}")
     return reader, writer
-
-
-@contextmanager
-def _running(root: Path, workload: Workload) -> Iterator[Stage]:
-    with staged(root, workload, audited=False) as stage:
-        stage.run("db", "upgrade")
-        stage.start_all(("worker", DEPLOYMENT), ("sync",), ("gateway",))
-        yield stage
 
 
 @contextmanager

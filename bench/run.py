@@ -23,11 +23,10 @@ from figures import Figure, as_json, as_table
 
 ALONE = ("worker_drain", "end_to_end", "accepting", "latency", "memory")
 """What runs without `--only`: no server is needed."""
-ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover", "lag")
+ON_BROKERS = ("brokers", "end_to_end", "scaling", "takeover", "lag", "push")
 ON_POSTGRESQL = ("sync_alone",)
 OF_FILES = ("jobs",)
-OF_PUSHES = ("push",)
-BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES, *OF_PUSHES)
+BENCHMARKS = (*ALONE, *(name for name in ON_BROKERS if name not in ALONE), *ON_POSTGRESQL, *OF_FILES)
 SCHEMES = {"kafka+confluent": "confluent", "postgresql+psycopg": "postgresql", "amqps": "amqp", "rediss": "redis"}
 
 HERE = Path(__file__).resolve().parent
