@@ -200,6 +200,8 @@ def test_a_failure_is_found_and_says_why(system: Installation, visit: Visiting) 
     request = submitted(system, "anything", {**anything(), "text": "away"})
     with visit(system.url) as visited:
         page = visited.open("#/failures")
+        failed = page.get_by_role("table", name="Failed requests").get_by_role("row")
+        expect(failed.filter(has_text="does not answer").first).to_contain_text(f"Retryable: {HOSTILE}")
         letters = page.get_by_role("table", name="Dead letters, open")
         row = letters.get_by_role("row").filter(has_text="does not answer").first
         row.get_by_role("link").first.click()

@@ -80,6 +80,7 @@ export interface RequestLine {
   created_at: string;
   completed_at: string | null;
   metadata: Record<string, string> | null;
+  reason: string | null;
 }
 
 export interface RequestPage {

@@ -5,7 +5,7 @@ import { count } from "../core/formats.js";
 import { State } from "../parts/marks.js";
 import { Empty } from "../parts/panels.js";
 import { type Column, Table } from "../parts/table.js";
-import { Ago, IdLink } from "../parts/texts.js";
+import { Ago, IdLink, Reason } from "../parts/texts.js";
 
 interface Props {
   letters: DeadLetter[];
@@ -38,11 +38,7 @@ const COLUMNS: Column<DeadLetter>[] = [
   {
     title: "Reason",
     wide: true,
-    cell: ({ reason }) => (
-      <span class="cut lines" title={reason}>
-        {reason}
-      </span>
-    ),
+    cell: ({ reason }) => <Reason of={reason} />,
   },
   {
     title: "Of",

@@ -51,7 +51,7 @@ export function FailuresView({ query }: { query: URLSearchParams }) {
             page.predictions.length === 0 ? (
               <Empty title={page.next === null ? "No failed requests" : "None among the latest requests"} />
             ) : (
-              <RequestTable caption="Failed requests" requests={page.predictions} labels />
+              <RequestTable caption="Failed requests" requests={page.predictions} />
             )
           }
         </Loaded>

@@ -39,6 +39,15 @@ export function EndpointLink({ name }: { name: string | null }) {
   return name === null ? NONE : <a href={hrefTo("endpoints", name)}>{name}</a>;
 }
 
+/** Why something went wrong, cut to a few lines. */
+export function Reason({ of }: { of: string | null }) {
+  return (
+    <span class="cut lines" title={of ?? ""}>
+      {of ?? NONE}
+    </span>
+  );
+}
+
 export function Copy({ text, what }: { text: string; what: string }) {
   const done = useSignal(false);
   const copy = async () => {

@@ -5,7 +5,7 @@ import { between, NONE, seconds } from "../core/formats.js";
 import { Labels, State } from "../parts/marks.js";
 import { Empty } from "../parts/panels.js";
 import { type Column, Table } from "../parts/table.js";
-import { Ago, EndpointLink, IdLink } from "../parts/texts.js";
+import { Ago, EndpointLink, IdLink, Reason } from "../parts/texts.js";
 
 interface Props {
   caption: string;
@@ -42,6 +42,9 @@ export function RequestTable({ caption, requests, ofOne, labels, more }: Props) 
             ),
           },
         ]),
+    ...(requests.some(({ reason }) => reason)
+      ? [{ title: "Reason", wide: true, cell: ({ reason }: RequestLine) => <Reason of={reason} /> }]
+      : []),
     ...(labels ? [{ title: "Labels", wide: true, cell: ({ metadata }: RequestLine) => <Labels of={metadata} /> }] : []),
     { title: "Accepted", figures: true, cell: ({ created_at }) => <Ago of={created_at} /> },
     {

@@ -3,21 +3,25 @@
 from collections.abc import Sequence
 
 from pydantic_core import from_json
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 from typing_extensions import TypedDict
 
 from predictq.errors import UserMistake
 from predictq_sync.database import Database
 from predictq_sync.operation.newest import newest
-from predictq_sync.tables import requests
+from predictq_sync.statements import among, json_ids
+from predictq_sync.tables import predictions, requests
 
 __all__ = ["RequestPage", "RequestReader", "RequestSummary"]
 
 STATUSES = ("queued", "succeeded", "partial", "failed", "expired", "cancelled")
+UNBLEMISHED = ("queued", "succeeded")
+"""Where nobody asks for a reason."""
+REASON_CHARACTERS = 200
 
 
 class RequestSummary(TypedDict):
-    """A request without what was answered."""
+    """A request without what was answered but for what was wrong."""
 
     id: str
     endpoint: str
@@ -26,6 +30,8 @@ class RequestSummary(TypedDict):
     completed_at: str | None
     """When its status last changed; null while it is queued."""
     metadata: dict[str, str] | None
+    reason: str | None
+    """The first 200 characters of the first error that a visible deployment gave; null where none did."""
 
 
 class RequestPage(TypedDict):
@@ -60,6 +66,7 @@ class RequestReader:
                 cursor=cursor,
                 limit=limit,
             )
+            reasons = _reasons(connection, [row.id for row in rows if row.status not in UNBLEMISHED])
         found: list[RequestSummary] = [
             {
                 "id": row.id,
@@ -68,12 +75,32 @@ class RequestReader:
                 "created_at": row.created_at,
                 "completed_at": row.completed_at,
                 "metadata": None if row.metadata is None else from_json(row.metadata),
+                "reason": reasons.get(row.id),
             }
             for row in rows
         ]
         return {"predictions": found, "next": following}
 
 
+def _reasons(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if ids:
+        for request_id, reason in connection.execute(_REASONS[connection.dialect.name], {"ids": json_ids(ids)}):
+            if reason is not None:
+                found.setdefault(request_id, reason)
+    return found
+
+
+# Taken out of the JSON by the database: a request of a job may have an error for each of its rows.
+_REASONS = {
+    dialect: select(predictions.c.request_id, func.substr(literal_column(first), 1, REASON_CHARACTERS))
+    .where(among(predictions.c.request_id, bindparam("ids")), predictions.c.visible)
+    .order_by(predictions.c.request_id, predictions.c.deployment)
+    for dialect, first in (
+        ("sqlite", "json_extract(errors, '$[0].detail')"),
+        ("postgresql", "errors #>> '{0,detail}'"),
+    )
+}
 _OF_ENDPOINT = select(
     requests.c.id,
     requests.c.endpoint,

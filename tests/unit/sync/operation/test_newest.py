@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tests.unit.sync.conftest import NOW
+from tests.unit.sync.conftest import NOW, prediction, request
 
 from predictq.clock import wire_time
 from predictq.errors import UserMistake
 from predictq.ids import new_id
 from predictq_sync.database import Database
+from predictq_sync.ledger import Ledger
 from predictq_sync.operation import newest
 from predictq_sync.operation.requests import RequestReader
+from predictq_sync.store import Store
 from predictq_sync.tables import requests
 
 ENDPOINTS = ("tumours", "fraud", "empty")
@@ -130,3 +132,37 @@ def test_any_number_of_endpoints_is_asked_at_once(database: Database, stored: St
 def test_a_status_that_is_none_is_refused(database: Database) -> None:
     with pytest.raises(UserMistake, match="'done' is none of a request; queued, "):
         RequestReader(database).page(ENDPOINTS, status="done", cursor=None, limit=3)
+
+
+def test_what_did_not_succeed_is_told_with_the_first_reason_that_clients_see(
+    ledger: Ledger, store: Store, database: Database
+) -> None:
+    good, bad, long, late = (new_id() for _ in range(4))
+    ledger.handle([request(each, deployments=["forest", "linear"]) for each in (good, bad, long)])
+    ledger.handle([request(late)])
+    store.handle(
+        [
+            prediction(good, deployment="forest"),
+            prediction(good),
+            prediction(bad, deployment="forest"),
+            prediction(bad, status="failed", outputs=[], errors=[_error("no such mood"), _error("another")]),
+            prediction(
+                bad, deployment="silent", shadow=True, status="failed", outputs=[], errors=[_error("of a shadow")]
+            ),
+            prediction(long, deployment="forest", status="failed", outputs=[], errors=[_error("é" * 1000)]),
+            prediction(long, status="failed", outputs=[], errors=[_error("the second")]),
+        ]
+    )
+
+    found = RequestReader(database).page(ENDPOINTS, status=None, cursor=None, limit=10)["predictions"]
+
+    assert {each["id"]: each["reason"] for each in found} == {
+        good: None,
+        bad: "no such mood",
+        long: "é" * 200,
+        late: None,
+    }
+
+
+def _error(detail: str) -> dict[str, Any]:
+    return {"index": 0, "type": "error", "detail": detail}
