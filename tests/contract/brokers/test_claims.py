@@ -46,6 +46,19 @@ def test_records_of_a_member_that_gives_no_sign_of_life_go_to_another_and_are_co
     assert [record.redeliveries for record in third] == [2, 2]
 
 
+def test_what_an_heir_had_not_come_to_when_it_died_itself_stays_counted(rig: Rig) -> None:
+    """The first may have done its work and only not said so: whoever gets it must know that."""
+    rig.publish(*"abcde", key="k")
+    frozen(rig, 5)
+    heir = rig.consumer(claim_seconds=CLAIM)
+    assert len(rig.polled(heir, 2)) == 2
+
+    counts = {record.value: record.redeliveries for record in rig.served(rig.consumer(claim_seconds=CLAIM), 5)}
+
+    assert [counts[value] for value in (b"a", b"b")] == [2, 2]
+    assert {counts[value] for value in (b"c", b"d", b"e")} <= {1, 2}
+
+
 def test_only_what_was_in_its_hands_is_counted(rig: Rig) -> None:
     rig.publish(*[f"{i}" for i in range(10)], key="k")
     consumer = rig.consumer(claim_seconds=CLAIM)

@@ -16,13 +16,14 @@ Launch = Callable[..., tuple[subprocess.Popen[str], int]]
 """Seconds that a batch takes, seconds of grace, and anything for a second loop that cannot work."""
 
 PROGRAM = """
-import sys, threading, time, uuid
+import faulthandler, sys, threading, time, uuid
 from predictq.brokers import Done, Message, Subscription, open_broker
 from predictq.errors import UserMistake
 from predictq.loop import Limits, Loop, Outcome
 from predictq.process import run_process
 from predictq.topology import GroupSpec, Topology, TopicSpec
 
+faulthandler.dump_traceback_later(30, exit=True)  # a program that hangs says where
 broker = open_broker(f"memory://{uuid.uuid4().hex}")
 broker.admin().ensure(Topology("p", (TopicSpec("p.e.requests", 1, 60.0),), (GroupSpec("p.e.d", ("p.e.requests",)),)))
 

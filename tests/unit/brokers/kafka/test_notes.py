@@ -31,8 +31,13 @@ def test_what_is_no_note_of_ours_says_nothing(text: str) -> None:
 def test_each_heir_counts_one_more() -> None:
     first = taken_over(10, Note(handed=13, suspect=0, redeliveries=0))
     assert first == Note(handed=10, suspect=13, redeliveries=1)
-    assert taken_over(10, first._replace(handed=12)) == Note(handed=10, suspect=12, redeliveries=2)
+    assert taken_over(10, first._replace(handed=13)) == Note(handed=10, suspect=13, redeliveries=2)
     assert taken_over(13, Note(handed=15, suspect=13, redeliveries=1)).redeliveries == 1
+
+
+def test_what_an_heir_had_not_come_to_when_it_ended_stays_counted() -> None:
+    assert taken_over(10, Note(handed=12, suspect=13, redeliveries=1)) == Note(handed=10, suspect=13, redeliveries=2)
+    assert taken_over(12, Note(handed=13, suspect=14, redeliveries=1)) == Note(handed=12, suspect=14, redeliveries=2)
 
 
 def test_who_leaves_with_nothing_in_hand_is_not_counted() -> None:

@@ -19,7 +19,7 @@ class Note(NamedTuple):
     handed: int
     """Below this, records may be in somebody's hands."""
     suspect: int
-    """Below this, records were in the hands of a member that ended, `redeliveries` times."""
+    """Below this, records were in the hands of a member that ended, `redeliveries` times at most."""
     redeliveries: int
 
 
@@ -47,4 +47,5 @@ def taken_over(offset: int, note: Note) -> Note:
     if note.handed <= offset:
         return note
     redeliveries = note.redeliveries + 1 if note.suspect > offset else 1
-    return Note(offset, note.handed, redeliveries)
+    # What an earlier member had in hand and this one had not come to yet counts one too many, rather than none.
+    return Note(offset, max(note.handed, note.suspect), redeliveries)

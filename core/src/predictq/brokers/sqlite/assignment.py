@@ -162,7 +162,8 @@ class Assignment:
         suspect, redeliveries = row.suspect, row.redeliveries
         if row.owner not in (None, self._subscription.member) and row.handed > row.off:
             redeliveries = redeliveries + 1 if suspect > row.off else 1
-            suspect = row.handed
+            # What an earlier owner had in hand and this one had not come to yet counts one too many, rather than none.
+            suspect = max(suspect, row.handed)
         epoch = row.epoch + 1
         db.execute(_TAKE, (self._group, row.tp, self._subscription.member, epoch, suspect, redeliveries))
         return Held(topic, row.partition, row.tp, row.off, epoch, suspect, redeliveries)

@@ -16,7 +16,7 @@ class Held:
     """Everything below is settled."""
     epoch: int = 0
     suspect: int = 0
-    """Below this, records were in the hands of a member that died, `redeliveries` times."""
+    """Below this, records were in the hands of a member that died, `redeliveries` times at most."""
     redeliveries: int = 0
     next: int = 0
     """Offset after the last record that is known to exist."""

@@ -49,7 +49,7 @@ CREATE TABLE offsets(
     off INTEGER NOT NULL,                   -- everything below is settled
     handed INTEGER NOT NULL,                -- everything from off to below this is in the owner's hands
     suspect INTEGER NOT NULL DEFAULT 0,     -- everything from off to below this was in the hands of a member that died,
-    redeliveries INTEGER NOT NULL DEFAULT 0,-- so often
+    redeliveries INTEGER NOT NULL DEFAULT 0,-- so often at most
     owner TEXT,
     epoch INTEGER NOT NULL DEFAULT 0,       -- counts the takes: the fence
     PRIMARY KEY(g, tp)
