@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from pydantic_core import to_json
 from sqlalchemy import Boolean, ColumnElement, Connection, Table, bindparam
@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 
 from predictq_sync.arrays import array_literal, unnested
 
@@ -84,6 +85,10 @@ def json_ids(ids: Sequence[str]) -> str:
 class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 - SQLAlchemy's names
+        """As it is: compared with 1, which SQLAlchemy would add on SQLite, no index is used for it."""
+        return self
 
 
 @compiles(_Among, "sqlite")

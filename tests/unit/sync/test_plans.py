@@ -1,7 +1,8 @@
-"""On PostgreSQL a commit reads the rows that it is about, whatever the server believes of its tables."""
+"""A commit reads the rows that it is about: on PostgreSQL whatever the server believes of its tables."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -12,6 +13,7 @@ from predictq.brokers import Record
 from predictq.ids import new_id
 from predictq.loop import Handler
 from predictq_sync.database import Database
+from predictq_sync.reading import Reader
 
 OLD, NEW = 3000, 20
 MOST_READS = 10
@@ -82,6 +84,26 @@ def test_what_a_commit_reads_does_not_grow_with_the_tables(postgresql: Database,
 
     assert set(read) == {"requests", "predictions"}
     assert max(read.values()) <= MOST_READS * NEW, read
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_no_commit_and_no_reading_goes_through_a_table_on_sqlite(sqlite_database: Database, history: str) -> None:
+    steps, last = HISTORIES[history]
+    ids = [new_id() for _ in range(NEW)]
+    for step in steps:
+        _play(sqlite_database, step, ids)
+    plans: list[str] = []
+
+    def asked(connection: Connection, _cursor: Any, sql: str, values: Any, *_: object) -> None:
+        found = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}", values)
+        plans.extend(plan for *_, plan in found.fetchall())
+
+    sqlalchemy.event.listen(sqlite_database.engine, "before_cursor_execute", asked)
+    _play(sqlite_database, last, ids)
+    assert len(Reader(sqlite_database).requests(ids)) == NEW
+
+    assert [plan for plan in plans if plan.startswith(("SCAN requests", "SCAN predictions"))] == []
+    assert any(plan.startswith("SEARCH requests USING PRIMARY KEY") for plan in plans)
 
 
 def _read_so_far(connection: Connection) -> dict[str, int]:
