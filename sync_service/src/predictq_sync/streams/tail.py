@@ -5,6 +5,7 @@ are announced and now and then without; clients at the same place share one read
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -17,8 +18,11 @@ from predictq_sync.waiting import SharedReads
 
 __all__ = ["Tails"]
 
-GATHER_SECONDS = 0.02
-"""What is announced within it is looked for once."""
+LOOK_SECONDS = 0.005
+"""From one look at the ends to the next: what is announced within it is looked for once."""
+FOLLOWER_SECONDS = 0.0001
+"""More of that for each who follows and may have to be woken."""
+LONGEST_LOOK_SECONDS = 0.1
 PAGE_EVENTS = 100
 PAGE_BYTES = 64 * 1024
 """Of events, and one more: what a client that reads slowly may hold of the process."""
@@ -130,11 +134,14 @@ class Tails:
     async def _watch(self) -> None:
         """Wake those whose endpoint has moved on, as long as anyone follows."""
         ends: Mapping[str, Position] = {}
+        next_look = 0.0
         while self._followers and not self._closed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._news.wait()
-                    await asyncio.sleep(GATHER_SECONDS)
+            if (early := next_look - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            next_look = time.monotonic() + self._look_seconds()
             self._news.clear()
             try:
                 found = await asyncio.to_thread(self._log.ends, list(self._followers))
@@ -142,6 +149,10 @@ class Tails:
                 continue
             self._wake([endpoint for endpoint, end in found.items() if end != ends.get(endpoint)])
             ends = found
+
+    def _look_seconds(self) -> float:
+        followers = sum(map(len, self._followers.values()))
+        return min(LOOK_SECONDS + FOLLOWER_SECONDS * followers, LONGEST_LOOK_SECONDS)
 
     def _wake(self, endpoints: Sequence[str]) -> None:
         for endpoint in endpoints:
