@@ -39,6 +39,8 @@ class JobSettings(Section):
     is not predictq's reads the requests."""
     max_waiting_requests: Annotated[int, Field(ge=1)] = 200
     """While a deployment has more requests of jobs before it, no chunk is cut."""
+    nice: Annotated[int, Field(ge=0, le=19)] = 19
+    """How far the work on files stands back behind all else that wants the processor, as Unix counts it; on Linux."""
     grace_seconds: Seconds = 30.0
     """After SIGTERM, how long the chunk in hand may take."""
 

@@ -10,13 +10,14 @@ from predictq.logs import configure_logging
 from predictq.loop import Loop
 from predictq.members import member_name
 from predictq.names import Names
-from predictq.process import run_process
+from predictq.process import Running, run_process
 from predictq.settings import Settings
 from predictq.starting import ensure_topics
 from predictq.storage import Storage
 from predictq.topology import topology_of
 from predictq_producers.events.rules import Rules
 from predictq_producers.intake import Intake
+from predictq_producers.jobs.standing_back import StandingBack
 from predictq_producers.jobs.submitting import JobMaker
 from predictq_producers.requests import RequestMaker, request_makers
 
@@ -45,8 +46,8 @@ def run_ingest(settings: Settings) -> int:
     return run_process("ingest", loops, grace_seconds=settings.jobs.grace_seconds, close=broker.close)
 
 
-def job_loops(settings: Settings, *, broker: Broker, makers: Mapping[str, RequestMaker]) -> Sequence[Loop]:
-    """The loops of the planner and the cutter, and the one that hears of cancelled jobs."""
+def job_loops(settings: Settings, *, broker: Broker, makers: Mapping[str, RequestMaker]) -> Sequence[Running]:
+    """The loops of the planner and the cutter, which stand back, and the one that hears of cancelled jobs."""
     from predictq_producers.jobs.cutting import Cutter, Room  # noqa: PLC0415 - pyarrow is an extra
     from predictq_producers.jobs.planning import Planner  # noqa: PLC0415
 
@@ -69,11 +70,14 @@ def job_loops(settings: Settings, *, broker: Broker, makers: Mapping[str, Reques
     hearing = Subscription(topics=(names.cancels,), member=f"{member}-cancels")
     return [
         *(
-            Loop(
-                name=name,
-                broker=broker,
-                subscription=Subscription(topics=topics, group=group, member=member, claim_seconds=claim_seconds),
-                handler=handler,
+            StandingBack(
+                Loop(
+                    name=name,
+                    broker=broker,
+                    subscription=Subscription(topics=topics, group=group, member=member, claim_seconds=claim_seconds),
+                    handler=handler,
+                ),
+                settings.jobs.nice,
             )
             for name, group, handler in (
                 ("planner", names.planner_group, planner),
