@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,11 +117,11 @@ def test_a_client_that_changes_gateways_misses_nothing_and_hears_nothing_twice(s
     assert turn > 10
 
 
-def test_a_transaction_that_was_held_open_is_not_passed_over(site: Site) -> None:
+@contextmanager
+def held_open(site: Site, late: list[str]) -> Iterator[threading.Event]:
+    """Within the block, from when it has written, a transaction that completes this one; it commits at the signal."""
     if site.database.dialect == "sqlite":
         pytest.skip("SQLite has one writer at a time: nobody commits late")
-    one, other = site.serve(), site.serve()
-    late, soon = site.accept(), site.accept()
     written, may_commit = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -132,9 +132,27 @@ def test_a_transaction_that_was_held_open_is_not_passed_over(site: Site) -> None
             written.set()
             assert may_commit.wait(DEADLINE_SECONDS)
 
-    with running(hold, stop=may_commit.set), ExitStack() as stack:
-        streams = [stack.enter_context(each.events(TAIL, heard=BEGINNING)) for each in (one, other)]
+    with running(hold, stop=may_commit.set):
         assert written.wait(DEADLINE_SECONDS)
+        yield may_commit
+
+
+def test_what_waits_for_an_older_transaction_is_told_soon_after_it(site: Site) -> None:
+    gateway = site.serve(poll_seconds=10 * DEADLINE_SECONDS, heartbeat_seconds=10 * DEADLINE_SECONDS)
+    late, soon = site.accept(), site.accept()
+    with held_open(site, late) as may_commit, gateway.events(TAIL) as events:
+        begun(gateway)
+        site.finish(soon)
+        time.sleep(0.2)  # it was announced, and looked for in vain
+        may_commit.set()
+        assert ids_of(take(events, 2)) == late + soon
+
+
+def test_a_transaction_that_was_held_open_is_not_passed_over(site: Site) -> None:
+    one, other = site.serve(), site.serve()
+    late, soon = site.accept(), site.accept()
+    with held_open(site, late) as may_commit, ExitStack() as stack:
+        streams = [stack.enter_context(each.events(TAIL, heard=BEGINNING)) for each in (one, other)]
         site.finish(soon)
         for each in (one, other):
             begun(each)

@@ -57,7 +57,9 @@ class CompletionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         settled: ColumnElement[bool] = true()
-        if database.dialect == "postgresql":
+        self.shows_late = database.dialect == "postgresql"
+        """Whether what was committed, and announced, may have to wait for others before it counts."""
+        if self.shows_late:
             oldest = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
             settled = completions.c.transaction_id < oldest
         place = tuple_(completions.c.transaction_id, completions.c.number)

@@ -134,21 +134,27 @@ class Tails:
     async def _watch(self) -> None:
         """Wake those whose endpoint has moved on, as long as anyone follows."""
         ends: Mapping[str, Position] = {}
-        next_look = 0.0
+        next_look, patience = 0.0, self._poll_seconds
         while self._followers and not self._closed:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(patience):
                     await self._news.wait()
             if (early := next_look - time.monotonic()) > 0:
                 await asyncio.sleep(early)
             next_look = time.monotonic() + self._look_seconds()
+            heard = self._news.is_set()
             self._news.clear()
             try:
                 found = await asyncio.to_thread(self._log.ends, list(self._followers))
             except Unavailable:
                 continue
-            self._wake([endpoint for endpoint, end in found.items() if end != ends.get(endpoint)])
+            moved = [endpoint for endpoint, end in found.items() if end != ends.get(endpoint)]
+            self._wake(moved)
             ends = found
+            if self._log.shows_late and (heard or moved):
+                patience = self._look_seconds()
+            else:
+                patience = min(2 * patience, self._poll_seconds)
 
     def _look_seconds(self) -> float:
         followers = sum(map(len, self._followers.values()))
