@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from asked import Asked
 from attempt import attempt, say
 from figures import Figure
-from predictq.brokers import Admin, Done, Subscription
+from predictq.brokers import Admin, Done, Lag, Subscription
 from predictq.messages import PREDICTION, PREDICTION_TYPE, REQUEST
 from servers import new_database, serving
 from stage import Stage, staged, until
@@ -123,7 +123,11 @@ def left_of_sync(stage: Stage, admin: Admin) -> int:
         admin.lag(stage.names.predictions(ENDPOINT), stage.names.store_group),
         admin.lag(stage.names.requests(ENDPOINT), stage.names.ledger_group),
     ]
-    return sum(lag.ready + (lag.in_flight or 0) for lag in lags)
+    return sum(map(_left, lags))
+
+
+def _left(lag: Lag) -> int:
+    return lag.ready + (lag.in_flight or 0)
 
 
 def _audit(stage: Stage, workload: Workload, *, emitted: bool) -> tuple[int, int]:
@@ -151,7 +155,8 @@ def _emitted(stage: Stage) -> Counter[str]:
     )
     emitted: Counter[str] = Counter()
     with closing(stage.broker.consumer(subscription)) as consumer, closing(stage.broker.admin()) as admin:
-        while admin.lag(stage.names.predictions(ENDPOINT), stage.audit_group).ready:
+        # On Kafka what is to be handed out next counts as in flight already.
+        while _left(admin.lag(stage.names.predictions(ENDPOINT), stage.audit_group)):
             batch = consumer.poll(5000, 64 * 1024 * 1024, 0.0)
             values = [record.value for record in batch if TYPE_FIELD in record.value]
             emitted.update(PREDICTION.decode(value)["data"]["request_id"] for value in values)
