@@ -46,10 +46,14 @@ def test_a_settle_whose_confirm_is_lost_loses_nothing(rig: Rig, proxy: Proxy) ->
         consumer.settle(batch, judged(rig, batch))
     assert consumer.settle(batch, judged(rig, batch)) == 2
     again: list[Batch] = []
-    while not again:
-        # What is connected anew while the proxy is still cutting is cut as well, and the poll says so.
+
+    def came() -> bool:
+        # That a channel is lost is known before it is of its connection: a poll in between is told the latter.
         with suppress(BrokerUnavailable):
             again.append(rig.polled(consumer, 2))
+        return bool(again)
+
+    eventually(came, "they come again")
     assert [record.redeliveries for record in again[0]] == [0, 0], "it was the network's doing"
     assert consumer.settle(again[0], judged(rig, again[0])) == 0
     consumer.close()

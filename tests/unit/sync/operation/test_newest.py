@@ -147,7 +147,7 @@ def test_what_did_not_succeed_is_told_with_the_first_reason_that_clients_see(
             prediction(bad, deployment="forest"),
             prediction(bad, status="failed", outputs=[], errors=[_error("no such mood"), _error("another")]),
             prediction(
-                bad, deployment="silent", shadow=True, status="failed", outputs=[], errors=[_error("of a shadow")]
+                bad, deployment="a-shadow", shadow=True, status="failed", outputs=[], errors=[_error("of a shadow")]
             ),
             prediction(long, deployment="forest", status="failed", outputs=[], errors=[_error("é" * 1000)]),
             prediction(long, status="failed", outputs=[], errors=[_error("the second")]),
